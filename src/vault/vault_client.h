@@ -1,0 +1,84 @@
+/*
+ * Client of the vault: one SOCK_SEQPACKET channel, inherited under the name "vault". Requests carry an id and are answered in any
+ * order; the vault keeps nothing but its root key, so a request may be sent again (after the vault was restarted) without harm.
+ *
+ * Two roles, fixed by the channel, not by the message:
+ *	card    may UNWRAP a data key
+ *	control may do everything else, and never sees a key in clear
+ *
+ * Blobs (wrapped keys) are opaque to everybody but the vault; layout in src/vault/wrap.h.
+ */
+#ifndef OUTBOARD_VAULT_VAULT_CLIENT_H
+#define OUTBOARD_VAULT_VAULT_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+
+enum {
+	VAULT_WRAPPED_MAX_BYTES = 192, /* upper bound of a wrapped KEK or DEK */
+	VAULT_SEALED_MAX_BYTES = 512,  /* upper bound of something sealed to an X25519 public key */
+	VAULT_KEY_BYTES = 64,
+	VAULT_PUBLIC_KEY_BYTES = 32,
+	VAULT_KEK_ID_BYTES = UUID_BYTES,
+};
+
+struct vault_blob {
+	uint16_t size;
+	uint8_t bytes[VAULT_WRAPPED_MAX_BYTES];
+};
+
+/* A data key as control stores it: everything the card needs to have it unwrapped. */
+struct vault_dek_ref {
+	struct uuid volume;
+	uint32_t version;
+	struct uuid kek;
+	uint32_t kek_version;
+	struct vault_blob wrapped_kek;
+	struct vault_blob wrapped_dek;
+};
+
+enum vault_error {
+	VAULT_OK = 0,
+	VAULT_LOCKED,	   /* no root key yet: unlock first */
+	VAULT_WRONG_PASSPHRASE,
+	VAULT_TAMPERED,	   /* authentication failed: altered, of another volume, or under another key */
+	VAULT_FORBIDDEN,   /* not on this channel */
+	VAULT_BAD_REQUEST,
+	VAULT_UNAVAILABLE, /* client side: no answer in time */
+};
+const char *vault_error_text(enum vault_error error); /* a sentence for a person */
+
+struct vault_status {
+	uint8_t unlocked;
+	uint8_t root_kind; /* 0 file, 1 passphrase */
+	uint8_t export_allowed;
+	uint8_t public_key[VAULT_PUBLIC_KEY_BYTES]; /* of this run of the vault: what a passphrase is sealed to */
+	char memory_kind[16];			    /* secret_kind() */
+};
+
+/* ---- blocking calls, for control (timeout in ms; VAULT_UNAVAILABLE after it) ---- */
+enum vault_error vault_status(int channel, struct vault_status *out, int timeout_ms);
+enum vault_error vault_unlock(int channel, const uint8_t *sealed, size_t sealed_size, int timeout_ms);
+enum vault_error vault_kek_create(int channel, const struct uuid *kek, uint32_t version, struct vault_blob *wrapped, int timeout_ms);
+enum vault_error vault_dek_create(int channel, struct vault_dek_ref *ref /* in: all but wrapped_dek */, int timeout_ms);
+/* The same DEK under another KEK (or another version of it): *ref is replaced by `to`'s kek fields and a new wrapped_dek. */
+enum vault_error vault_dek_rewrap(int channel, struct vault_dek_ref *ref, const struct uuid *to_kek, uint32_t to_version,
+				  const struct vault_blob *to_wrapped_kek, int timeout_ms);
+/* DEK sealed to the X25519 public key of whoever asks (the command line makes one for the purpose). */
+enum vault_error vault_dek_export(int channel, const struct vault_dek_ref *ref, const uint8_t recipient[VAULT_PUBLIC_KEY_BYTES],
+				  uint8_t *sealed, size_t *sealed_size, int timeout_ms);
+
+/* ---- asynchronous unwrap, for the card ---- */
+int vault_unwrap_send(int channel, uint64_t request_id, const struct vault_dek_ref *ref); /* 0 or -errno */
+/* One answer. `key` must be secret memory of VAULT_KEY_BYTES; it is written only when *error is VAULT_OK. 0, -EAGAIN, or -errno. */
+int vault_unwrap_receive(int channel, uint64_t *request_id, enum vault_error *error, uint8_t *key);
+
+/* ---- sealing (X25519 ephemeral-static, HKDF-SHA-256, AES-256-GCM), for the command line ---- */
+int vault_seal(const uint8_t recipient[VAULT_PUBLIC_KEY_BYTES], const uint8_t *plain, size_t plain_size, uint8_t *sealed,
+	       size_t *sealed_size);
+int vault_seal_keypair(uint8_t private_key[32], uint8_t public_key[VAULT_PUBLIC_KEY_BYTES]);
+int vault_open_sealed(const uint8_t private_key[32], const uint8_t *sealed, size_t sealed_size, uint8_t *plain, size_t *plain_size);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Back end of the vhost-user protocol (QEMU, docs/interop/vhost-user.rst) for one device: a state machine over one connected unix
+ * socket. Runs on the control thread; never blocks. Every message is checked (size, number of descriptors, whether it is legal in
+ * this state) before anything changes; a message that is not legal closes the connection with one log line.
+ *
+ *	LISTENING --accept--> CONNECTED --SET_FEATURES, memory, rings--> serving --hang-up/violation--> closed: the owner stops
+ *	every started queue, calls vhost_user_free(), and listens again.
+ *
+ * Stopping a queue is asynchronous (requests may be in flight). While it is under way (`waiting`), no further message of that
+ * connection is read. One mechanism serves GET_VRING_BASE, memory-table changes, new ring addresses, RESET_DEVICE and close.
+ */
+#ifndef OUTBOARD_VIRTIO_VHOST_USER_H
+#define OUTBOARD_VIRTIO_VHOST_USER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/device_state.h"
+#include "virtio/guest_memory.h"
+#include "virtio/inflight.h"
+
+struct vhost_user;
+
+struct vhost_user_ops {
+	int (*config_read)(void *device, uint32_t offset, void *data, uint32_t size);	     /* 0 or -errno */
+	int (*config_write)(void *device, uint32_t offset, const void *data, uint32_t size); /* 0 or -errno */
+	/* Queue `index` may be served: memory, addresses, size, kick are known, it is started and enabled. Returns 0, or -errno:
+	 * the connection is closed. */
+	int (*queue_start)(void *device, unsigned index);
+	/* Stop serving it; when nothing is in flight, call vhost_user_queue_stopped(index) (also from within this call). Called only
+	 * for a queue that was started. */
+	void (*queue_stop)(void *device, unsigned index);
+	/* Features were acknowledged, or all state was reset (RESET_DEVICE, RESET_OWNER). No queue is served. */
+	void (*features_changed)(void *device);
+};
+
+struct vhost_user_config {
+	const char *name;	/* for log lines: the device as its owner named it */
+	int socket;		/* connected, non-blocking; owned from here on */
+	uint64_t features;	/* virtio device features offered */
+	uint16_t queues_max;	/* at most DEVICE_QUEUES_MAX */
+	uint32_t config_size;	/* of the device's config space */
+	const struct vhost_user_ops *ops;
+	void *device;
+};
+
+/* The parts that the owner reads to serve queues. Stable between queue_start and vhost_user_queue_stopped. */
+struct device_state *vhost_user_state(struct vhost_user *v);
+struct device_fds *vhost_user_fds(struct vhost_user *v);
+const struct guest_memory *vhost_user_memory(struct vhost_user *v);
+/* In-flight record of a queue; the connection makes one itself when the VMM did not ask for it. Never NULL for a started queue. */
+struct inflight_queue *vhost_user_inflight(struct vhost_user *v, unsigned index);
+/* Call descriptor of a queue: a number that stays the same while the VMM changes what is behind it (dup3), so that a poller
+ * may write to it at any time. -1: polled by the guest. */
+int vhost_user_call_fd(struct vhost_user *v, unsigned index);
+
+int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *config);
+
+/* The socket is readable: reads and handles whole messages until it would block or must wait. 0: go on; 1: waiting for
+ * queue_stopped (do not poll the socket for reading until it returns); -ECONNRESET: peer gone; other -errno: violation, logged. */
+int vhost_user_readable(struct vhost_user *v);
+
+/* A queue that was to stop has stopped; its state holds next_avail/next_used. Continues the message that waited: same results as vhost_user_readable. */
+int vhost_user_queue_stopped(struct vhost_user *v, unsigned index);
+
+/* Tells the driver that the config space changed (BACKEND_REQ channel; -ENOTCONN where the VMM did not negotiate one). */
+int vhost_user_config_changed(struct vhost_user *v);
+
+bool vhost_user_queue_served(const struct vhost_user *v, unsigned index); /* started, and not yet stopped */
+unsigned vhost_user_queues_served(const struct vhost_user *v);
+
+/* All queues are stopped. Closes the socket and every descriptor, unmaps memory. */
+void vhost_user_free(struct vhost_user *v);
+
+#endif
