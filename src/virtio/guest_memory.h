@@ -9,6 +9,7 @@
 #define OUTBOARD_VIRTIO_GUEST_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "virtio/device_state.h"
@@ -20,11 +21,12 @@ struct guest_region {
 	uint8_t *host; /* of guest_addr */
 	uint8_t *mapping;
 	uint64_t mapping_bytes;
+	uint32_t guard; /* of mapping_guard.h */
 };
 
 struct guest_memory {
 	uint32_t count;
-	bool lost; /* a region was truncated under us */
+	bool lost; /* a region was truncated under us; stays set until guest_memory_clear() */
 	struct guest_region regions[DEVICE_REGIONS_MAX]; /* sorted by guest_addr, never overlapping */
 };
 

@@ -19,6 +19,8 @@ struct inflight {
 	uint16_t queue_count;
 	uint16_t queue_size;
 	bool packed;
+	bool lost; /* the file was truncated under us (mapping_guard.h) */
+	uint32_t guard;
 	struct inflight_queue *queues; /* [queue_count], freed with it */
 };
 
@@ -27,5 +29,7 @@ int inflight_create(struct inflight *out, uint16_t queue_count, uint16_t queue_s
 int inflight_map(struct inflight *out, int fd, uint64_t offset_bytes, uint64_t size_bytes, uint16_t queue_count,
 		 uint16_t queue_size, bool packed); /* -EINVAL when it does not fit the file */
 void inflight_unmap(struct inflight *inflight);
+/* The record of one queue; valid until inflight_unmap(). `inflight` may not move meanwhile. NULL when there is no such queue. */
+struct inflight_queue *inflight_queue(struct inflight *inflight, unsigned index);
 
 #endif
