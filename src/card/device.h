@@ -1,0 +1,100 @@
+/*
+ * A device: one volume served on one vhost-user socket.
+ *
+ *	OPENING --(key unwrapped, volume opened)--> BINDING --(poller has it)--> WAITING <--> CONNECTED
+ *	   any --detach or failure--> CLOSING: connection, queues, poller, volume go in that order; then it is freed
+ *
+ * The control thread owns it. Its poller owns the volume and the served queues between the messages that give and take them.
+ */
+#ifndef OUTBOARD_CARD_DEVICE_H
+#define OUTBOARD_CARD_DEVICE_H
+
+#include <sys/types.h>
+
+#include "card/card.h"
+#include "card/spec.h"
+#include "virtio/vhost_user.h"
+
+enum device_phase { DEVICE_OPENING, DEVICE_BINDING, DEVICE_WAITING, DEVICE_CONNECTED, DEVICE_CLOSING };
+
+enum { NO_REQUEST = -1 };
+
+struct device_socket {
+	char path[108]; /* sun_path */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+};
+
+struct device_queue {
+	struct poller_queue poll;
+	struct device *device;
+	unsigned index;
+	bool removing;
+};
+
+struct device {
+	struct list link; /* card->devices[] */
+	struct card *card;
+	struct poller *poller;
+	enum device_phase phase;
+	struct uuid volume_id;
+	char name[VOLUME_NAME_MAX_BYTES];
+	struct device_socket socket;
+	uint16_t queues_max;
+	bool packed;
+	bool bound;
+	bool closing; /* was asked to close while BINDING */
+	bool disconnecting;
+	int64_t attach_request;
+	int64_t detach_request;
+	struct volume *volume;
+	struct virtio_blk *blk;
+	struct vhost_user *connection;
+	struct watch listen;
+	struct watch client;
+	struct message bind; /* to the poller: bind or unbind, never both under way */
+	struct message bound_reply;
+	int bind_error;
+	struct device_queue *queues[DEVICE_QUEUES_MAX]; /* NULL: not served */
+	struct virtqueue_accounts *totals;		 /* of queues that are gone; NULL until something was counted */
+	uint64_t errors_seen;
+	uint64_t error_told_ns;
+	uint64_t connects;
+};
+
+struct device_request {
+	int64_t request_id;
+	const struct volume_spec *spec;
+	struct device_socket socket;
+	uint16_t queues;
+	bool packed;
+};
+
+struct device *device_find(struct card *card, const struct uuid *volume);
+/* Both answer their request, at once or later. Idempotent. */
+void device_attach(struct card *card, const struct device_request *request);
+void device_detach(struct card *card, const struct uuid *volume, int64_t request_id);
+void device_detach_all(struct card *card);
+/* Storage was grown: shows the new capacity to the guest. */
+int device_resize(struct device *device, uint64_t size_bytes, char *error, size_t error_size);
+int device_set_rate(struct device *device, const struct volume_rate *rate);
+
+/* The key of an OPENING device came: opens it. `key` is the caller's, NULL: not encrypted. */
+void device_open(struct device *device, const struct volume_config *config);
+/* It could not be had. */
+void device_refuse(struct device *device, const char *code, const char *message);
+
+/* The connection is gone and its queues with it. */
+void device_disconnected(struct device *device);
+
+/* ---- listen.c ---- */
+int listen_open(const struct device_socket *socket, char *error, size_t error_size); /* a listening descriptor, or -errno */
+
+/* ---- unwrap.c: keys of encrypted volumes, from the vault ---- */
+void unwrap_start(struct device *device, const struct volume_spec *spec);
+void unwrap_cancel(struct device *device);
+void unwrap_ready(struct card *card); /* the vault's channel is readable */
+void unwrap_tick(struct card *card);  /* once a second: ask again, give up */
+
+#endif

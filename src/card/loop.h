@@ -1,0 +1,33 @@
+/* The control thread's event loop: epoll, its mailbox, and one tick a second. */
+#ifndef OUTBOARD_CARD_LOOP_H
+#define OUTBOARD_CARD_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "card/mailbox.h"
+
+/* What is called when a descriptor is ready. Embedded in whatever owns the descriptor. */
+struct watch {
+	int fd; /* -1: not watched */
+	void (*ready)(struct watch *watch, uint32_t events);
+};
+
+struct loop {
+	int epoll_fd;
+	bool stop;
+	struct mailbox mailbox; /* what pollers tell the control thread */
+	struct watch mailbox_watch;
+};
+
+int loop_open(struct loop *loop);
+void loop_close(struct loop *loop);
+
+int loop_add(struct loop *loop, struct watch *watch, int fd, uint32_t events);
+int loop_change(struct loop *loop, struct watch *watch, uint32_t events); /* 0: keep, but hear nothing but errors */
+void loop_remove(struct loop *loop, struct watch *watch);		   /* idempotent; the descriptor stays open */
+
+/* Until loop->stop. `tick` is called about once a second. */
+int loop_run(struct loop *loop, void (*tick)(void *context), void *context);
+
+#endif

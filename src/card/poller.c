@@ -1,0 +1,435 @@
+#include "card/poller.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* ---- places of a queue ---- */
+
+static void place(struct poller *p, struct poller_queue *q, enum poller_queue_place where, struct list *list)
+{
+	list_del(&q->link);
+	list_add_tail(list, &q->link);
+	p->asleep -= q->place == QUEUE_ASLEEP;
+	p->account.active -= q->place == QUEUE_ACTIVE;
+	q->place = where;
+	p->asleep += where == QUEUE_ASLEEP;
+	ACCOUNT_SET(p->account.active, p->account.active + (where == QUEUE_ACTIVE));
+}
+
+static void activate(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
+{
+	q->visited_tsc = now_tsc;
+	q->worked_tsc = now_tsc;
+	place(p, q, QUEUE_ACTIVE, &p->active);
+}
+
+static void hold(struct poller *p, struct poller_queue *q, uint64_t again_tsc)
+{
+	q->again_tsc = again_tsc;
+	if (list_empty(&p->held) || again_tsc < p->held_until_tsc)
+		p->held_until_tsc = again_tsc;
+	place(p, q, QUEUE_HELD, &p->held);
+}
+
+static void fall_asleep(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
+{
+	if (q->kick_fd < 0 || !virtqueue_arm(q->vq))
+		return;
+	q->slept_tsc = now_tsc;
+	place(p, q, QUEUE_ASLEEP, &p->others);
+}
+
+/* A guest that came back soon after it was put to sleep is worth a longer spin the next time; one that did not, a shorter one. */
+static void wake(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
+{
+	bool soon = now_tsc - q->slept_tsc < p->spin_max_ticks;
+
+	q->spin_ticks = soon ? q->spin_ticks * 2 : q->spin_ticks / 2;
+	if (q->spin_ticks > p->spin_max_ticks)
+		q->spin_ticks = p->spin_max_ticks;
+	if (q->spin_ticks < p->spin_min_ticks)
+		q->spin_ticks = p->spin_min_ticks;
+	virtqueue_disarm(q->vq);
+	activate(p, q, now_tsc);
+}
+
+static void mark_broken(struct poller *p, struct poller_queue *q)
+{
+	place(p, q, QUEUE_BROKEN, &p->others);
+	mailbox_post(p->config.control, &q->broken);
+}
+
+/* ---- messages ---- */
+
+static void run_add(struct message *message)
+{
+	struct poller_queue *q = container_of(message, struct poller_queue, message);
+	struct poller *p = q->poller;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = q};
+	uint64_t now_tsc = clock_tsc();
+
+	list_init(&q->link);
+	q->spin_ticks = p->spin_min_ticks * 4;
+	q->place = QUEUE_BROKEN; /* nowhere yet */
+	if (q->kick_fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->kick_fd, &event) != 0)
+		q->kick_fd = -1; /* not an eventfd: then it is polled */
+	ACCOUNT_SET(p->account.queues, p->account.queues + 1);
+	virtqueue_disarm(q->vq);
+	activate(p, q, now_tsc);
+}
+
+static void run_remove(struct message *message)
+{
+	struct poller_queue *q = container_of(message, struct poller_queue, message);
+	struct poller *p = q->poller;
+
+	if (q->kick_fd >= 0)
+		epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, q->kick_fd, NULL);
+	virtqueue_stop(q->vq);
+	place(p, q, QUEUE_STOPPING, &p->stopping);
+}
+
+static unsigned leave_stopped(struct poller *p)
+{
+	unsigned left = 0;
+
+	list_for_each_safe (node, after, &p->stopping) {
+		struct poller_queue *q = list_entry(node, struct poller_queue, link);
+
+		if (!virtqueue_stopped(q->vq))
+			continue;
+		list_del(&q->link);
+		ACCOUNT_SET(p->account.queues, p->account.queues - 1);
+		mailbox_post(p->config.control, &q->stopped); /* the owner's from here */
+		left++;
+	}
+	return left;
+}
+
+void poller_post(struct poller *p, struct message *message)
+{
+	mailbox_post(&p->mailbox, message);
+}
+
+void poller_add(struct poller *p, struct poller_queue *q)
+{
+	q->poller = p;
+	q->message.run = run_add;
+	mailbox_post(&p->mailbox, &q->message);
+}
+
+void poller_remove(struct poller *p, struct poller_queue *q)
+{
+	q->message.run = run_remove;
+	mailbox_post(&p->mailbox, &q->message);
+}
+
+/* ---- a pass ---- */
+
+static void account_gap(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
+{
+	uint64_t gap = now_tsc - q->visited_tsc;
+
+	q->visited_tsc = now_tsc;
+	histogram_add(&p->account.gap, gap, 1);
+	if (gap > q->gap_ticks_max)
+		ACCOUNT_SET(q->gap_ticks_max, gap);
+	if (gap > p->account.gap_ticks_max)
+		ACCOUNT_SET(p->account.gap_ticks_max, gap);
+}
+
+static uint64_t add_ticks(uint64_t *total, uint64_t from_tsc)
+{
+	uint64_t now_tsc = clock_tsc();
+
+	ACCOUNT_SET(*total, *total + (now_tsc - from_tsc));
+	return now_tsc;
+}
+
+static unsigned visit_active(struct poller *p, uint64_t *now_tsc)
+{
+	unsigned worked = 0;
+
+	list_for_each_safe (node, after, &p->active) {
+		struct poller_queue *q = list_entry(node, struct poller_queue, link);
+		struct visit v;
+
+		account_gap(p, q, *now_tsc);
+		v = virtqueue_visit(q->vq, *now_tsc);
+		if (v.started > 0) {
+			virtio_worker_publish(p->worker, *now_tsc);
+			*now_tsc = add_ticks(&p->account.visit_ticks, *now_tsc);
+			q->worked_tsc = *now_tsc;
+			worked += v.started;
+		}
+		if (q->memory->lost && q->broken_why == NULL)
+			q->broken_why = "the VMM took the guest's memory away (its file was truncated)";
+		if (q->broken_why != NULL)
+			mark_broken(p, q);
+		else if (v.again_tsc != 0)
+			hold(p, q, v.again_tsc);
+		else if (v.started == 0 && !v.more && *now_tsc - q->worked_tsc > q->spin_ticks)
+			fall_asleep(p, q, *now_tsc);
+	}
+	return worked;
+}
+
+static unsigned release_held(struct poller *p, uint64_t now_tsc)
+{
+	uint64_t earliest = UINT64_MAX;
+	unsigned released = 0;
+
+	if (list_empty(&p->held) || now_tsc < p->held_until_tsc)
+		return 0;
+	list_for_each_safe (node, after, &p->held) {
+		struct poller_queue *q = list_entry(node, struct poller_queue, link);
+
+		if (q->again_tsc <= now_tsc) {
+			activate(p, q, now_tsc);
+			released++;
+		} else if (q->again_tsc < earliest) {
+			earliest = q->again_tsc;
+		}
+	}
+	p->held_until_tsc = earliest;
+	return released;
+}
+
+static unsigned take_events(struct poller *p, const struct epoll_event *events, int count, uint64_t now_tsc)
+{
+	unsigned woken = 0;
+
+	for (int i = 0; i < count; i++) {
+		struct poller_queue *q = events[i].data.ptr;
+
+		if (q == NULL) /* the mailbox, or the engine: looked at every pass anyhow */
+			continue;
+		ACCOUNT_SET(q->kicks, q->kicks + 1);
+		if (q->place == QUEUE_ASLEEP) {
+			wake(p, q, now_tsc);
+			woken++;
+		}
+	}
+	return woken;
+}
+
+static unsigned look_at_kicks(struct poller *p, uint64_t *now_tsc)
+{
+	struct epoll_event events[POLLER_EVENTS_MAX];
+	unsigned woken;
+	int count;
+
+	if (p->asleep == 0 || *now_tsc - p->kicks_looked_tsc < p->kick_interval_ticks)
+		return 0;
+	count = epoll_wait(p->epoll_fd, events, POLLER_EVENTS_MAX, 0);
+	woken = take_events(p, events, count, *now_tsc);
+	*now_tsc = add_ticks(&p->account.kick_ticks, *now_tsc);
+	p->kicks_looked_tsc = *now_tsc;
+	return woken;
+}
+
+static unsigned pass(struct poller *p, uint64_t *now_tsc)
+{
+	unsigned worked = 0, completed;
+
+	if (!mailbox_empty(&p->mailbox))
+		worked += mailbox_run(&p->mailbox);
+	worked += release_held(p, *now_tsc);
+	worked += visit_active(p, now_tsc);
+	completed = volume_engine_poll(p->engine, *now_tsc);
+	if (completed > 0) {
+		*now_tsc = add_ticks(&p->account.engine_ticks, *now_tsc);
+		virtio_worker_publish(p->worker, *now_tsc);
+		*now_tsc = add_ticks(&p->account.publish_ticks, *now_tsc);
+		worked += completed;
+	}
+	if (!list_empty(&p->stopping)) {
+		virtio_worker_publish(p->worker, *now_tsc);
+		worked += leave_stopped(p);
+	}
+	worked += look_at_kicks(p, now_tsc);
+	return worked;
+}
+
+/* ---- sleep ---- */
+
+static void sleep_until_event(struct poller *p, uint64_t *now_tsc)
+{
+	struct epoll_event events[POLLER_EVENTS_MAX];
+	struct timespec timeout, *limit = NULL;
+	uint64_t slept_from = *now_tsc;
+	int count;
+
+	if (!list_empty(&p->held)) {
+		uint64_t ns = p->held_until_tsc > *now_tsc ? clock_tsc_to_ns(p->held_until_tsc - *now_tsc) : 0;
+
+		timeout = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+		limit = &timeout;
+	}
+	if (!mailbox_sleep(&p->mailbox))
+		return;
+	count = epoll_pwait2(p->epoll_fd, events, POLLER_EVENTS_MAX, limit, NULL);
+	mailbox_wake(&p->mailbox);
+	*now_tsc = clock_tsc();
+	p->kicks_looked_tsc = *now_tsc;
+	ACCOUNT_SET(p->account.sleeps, p->account.sleeps + 1);
+	ACCOUNT_SET(p->account.sleep_ticks, p->account.sleep_ticks + (*now_tsc - slept_from));
+	take_events(p, events, count, *now_tsc);
+}
+
+static void poll_for_ever(struct poller *p)
+{
+	uint64_t now_tsc = clock_tsc(), worked_tsc = now_tsc;
+
+	while (!p->stop) {
+		uint64_t start_tsc = now_tsc;
+		unsigned worked = pass(p, &now_tsc);
+
+		now_tsc = clock_tsc();
+		ACCOUNT_SET(p->account.passes, p->account.passes + 1);
+		if (worked > 0) {
+			worked_tsc = now_tsc;
+			ACCOUNT_SET(p->account.busy_ticks, p->account.busy_ticks + (now_tsc - start_tsc));
+			continue;
+		}
+		/* In-flight requests are waited for with a short spin, then asleep like everything else. */
+		if (list_empty(&p->active) &&
+		    (volume_engine_in_flight(p->engine) == 0 || now_tsc - worked_tsc > p->spin_min_ticks))
+			sleep_until_event(p, &now_tsc);
+		ACCOUNT_SET(p->account.idle_ticks, p->account.idle_ticks + (now_tsc - start_tsc));
+	}
+}
+
+/* ---- life ---- */
+
+struct start {
+	struct poller *poller;
+	sem_t ready;
+};
+
+static int watch_fd(struct poller *p, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = NULL};
+
+	return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0 ? -errno : 0;
+}
+
+static int open_on_thread(struct poller *p)
+{
+	struct volume_engine_config engine = {
+		.buffer_bytes = p->config.buffer_bytes, .ring_entries = 256, .huge = p->config.huge};
+	char name[16];
+	cpu_set_t set;
+	int rc;
+
+	snprintf(name, sizeof(name), "poller-%d", p->config.core);
+	prctl(PR_SET_NAME, name);
+	prctl(PR_SET_TIMERSLACK, 1000ul);
+	CPU_ZERO(&set);
+	CPU_SET((size_t)p->config.core, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		return -errno;
+	rc = volume_engine_create(&p->engine, &engine);
+	if (rc < 0)
+		return rc;
+	rc = virtio_worker_create(&p->worker, VIRTIO_WORKER_REQUESTS_DEFAULT);
+	if (rc < 0)
+		goto free_engine;
+	rc = watch_fd(p, p->mailbox.event_fd, EPOLLIN);
+	if (rc < 0)
+		goto free_worker;
+	rc = watch_fd(p, volume_engine_wait_fd(p->engine), EPOLLIN);
+	if (rc < 0)
+		goto free_worker;
+	return 0;
+free_worker:
+	virtio_worker_free(p->worker);
+free_engine:
+	volume_engine_free(p->engine);
+	return rc;
+}
+
+static void *poller_main(void *argument)
+{
+	struct start *start = argument;
+	struct poller *p = start->poller;
+
+	p->start_error = open_on_thread(p);
+	sem_post(&start->ready);
+	if (p->start_error < 0)
+		return NULL;
+	poll_for_ever(p);
+	virtio_worker_free(p->worker);
+	volume_engine_free(p->engine);
+	return NULL;
+}
+
+int poller_start(struct poller *p, const struct poller_config *config)
+{
+	struct start start = {.poller = p};
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	p->config = *config;
+	list_init(&p->active);
+	list_init(&p->held);
+	list_init(&p->others);
+	list_init(&p->stopping);
+	p->spin_min_ticks = clock_ns_to_tsc(POLLER_SPIN_MIN_NS);
+	p->spin_max_ticks = clock_ns_to_tsc(POLLER_SPIN_MAX_NS);
+	p->kick_interval_ticks = clock_ns_to_tsc(POLLER_KICK_INTERVAL_NS);
+	rc = mailbox_open(&p->mailbox);
+	if (rc < 0)
+		return rc;
+	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (p->epoll_fd < 0) {
+		rc = -errno;
+		goto close_mailbox;
+	}
+	sem_init(&start.ready, 0, 0);
+	rc = -pthread_create(&p->thread, NULL, poller_main, &start);
+	if (rc == 0) {
+		while (sem_wait(&start.ready) != 0)
+			;
+		rc = p->start_error;
+		if (rc < 0)
+			pthread_join(p->thread, NULL);
+	}
+	sem_destroy(&start.ready);
+	if (rc == 0)
+		return 0;
+	close(p->epoll_fd);
+close_mailbox:
+	mailbox_close(&p->mailbox);
+	return rc;
+}
+
+struct stop_message {
+	struct message message;
+	struct poller *poller;
+};
+
+static void run_stop(struct message *message)
+{
+	container_of(message, struct stop_message, message)->poller->stop = true;
+}
+
+void poller_stop(struct poller *p)
+{
+	struct stop_message stop = {.message.run = run_stop, .poller = p};
+
+	mailbox_post(&p->mailbox, &stop.message);
+	pthread_join(p->thread, NULL);
+	close(p->epoll_fd);
+	mailbox_close(&p->mailbox);
+}

@@ -1,0 +1,68 @@
+#include "card/sandbox_card.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "sandbox/sandbox.h"
+
+/* A device takes about six descriptors: sockets, memory, kicks, calls, in-flight. */
+enum { DESCRIPTORS_WANTED = 200000 };
+
+static const int capabilities[] = {
+	CAP_CHOWN,    /* the socket of a device belongs to whom its owner says */
+	CAP_IPC_LOCK, /* keys are locked in memory */
+};
+
+static const int calls[] = {
+	/* pollers */
+	SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_epoll_ctl, SYS_write, SYS_read, SYS_io_uring_enter, SYS_fallocate,
+	/* volumes: storage, huge pages, keys */
+	SYS_openat, SYS_close, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_ftruncate, SYS_unlink, SYS_unlinkat, SYS_fsync,
+	SYS_fdatasync, SYS_ioctl, SYS_fcntl, SYS_pread64, SYS_pwrite64, SYS_io_uring_register, SYS_memfd_create, SYS_memfd_secret,
+	SYS_mlock, SYS_munlock, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk, SYS_fstatfs, SYS_statfs, SYS_readlink,
+	/* vhost-user */
+	SYS_socket, SYS_bind, SYS_listen, SYS_accept4, SYS_connect, SYS_recvmsg, SYS_sendmsg, SYS_recvfrom, SYS_sendto, SYS_shutdown,
+	SYS_eventfd2, SYS_dup, SYS_dup3, SYS_poll, SYS_ppoll, SYS_chown, SYS_fchownat, SYS_chmod, SYS_fchmodat, SYS_umask,
+	SYS_getsockopt, SYS_setsockopt,
+	/* the process */
+	SYS_futex, SYS_clock_gettime, SYS_getrandom, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid, SYS_getpid, SYS_tgkill,
+	SYS_exit, SYS_exit_group, SYS_restart_syscall, SYS_sched_yield, SYS_rseq, SYS_set_robust_list, SYS_nanosleep, SYS_clock_nanosleep,
+};
+
+static int raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return -errno;
+	if (limit.rlim_max < DESCRIPTORS_WANTED) {
+		struct rlimit more = {DESCRIPTORS_WANTED, DESCRIPTORS_WANTED};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0) /* needs CAP_SYS_RESOURCE */
+			return 0;
+		log_warning("at most %llu file descriptors: about %llu devices; raise LimitNOFILE for more",
+			    (unsigned long long)limit.rlim_max, (unsigned long long)limit.rlim_max / 8);
+	}
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) != 0 ? -errno : 0;
+}
+
+int sandbox_card_privileges(void)
+{
+	int rc = sandbox_undumpable();
+
+	if (rc == 0)
+		rc = raise_descriptors();
+	if (rc == 0)
+		rc = sandbox_drop_capabilities(capabilities, sizeof(capabilities) / sizeof(capabilities[0]));
+	return rc;
+}
+
+int sandbox_card(void)
+{
+	return sandbox_seccomp("outboard-card", calls, sizeof(calls) / sizeof(calls[0]), sandbox_action_from_environment());
+}

@@ -1,0 +1,8 @@
+/* What the card may still do once it serves: see the list in sandbox_card.c. Both log what failed, and return 0 or -errno. */
+#ifndef OUTBOARD_CARD_SANDBOX_CARD_H
+#define OUTBOARD_CARD_SANDBOX_CARD_H
+
+int sandbox_card_privileges(void); /* before the first thread: not dumpable, few capabilities, many descriptors */
+int sandbox_card(void);		   /* once the pollers run, before the first byte from outside: the system calls */
+
+#endif

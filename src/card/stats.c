@@ -1,0 +1,144 @@
+/*
+ * The reply to "stats": every counter as it stands, monotonic since the card started, so that whoever asks can form rates over
+ * any interval. Times in nanoseconds.
+ *
+ *	{now_ns,
+ *	 pollers: [{core, busy_ns, idle_ns, sleep_ns, visit_ns, engine_ns, publish_ns, kick_ns, passes, sleeps,
+ *		    service_gap_max_ns, gap_histogram_ns, active, queues}],
+ *	 devices: [{volume, volume_id, socket, state, poller (its core), connects, errors, last_error, crypt_bytes, crypt_ns,
+ *		    stages,		of the volume: "held" (for its allowance), "backend"
+ *		    queues: [{index, served, kicks, kicks_suppressed, calls, errors, unsupported, service_gap_max_ns, stages}]}]}
+ *			of a queue: "ring" (until read), "device" (from read to used)
+ *	stage: {name, arrivals, departures, bytes, occupancy_ns, wait_ns, wait_ns_max, wait_histogram_ns: [[upper edge, count], ...]}
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "card/device.h"
+
+#define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+static json_t *ns(uint64_t ticks)
+{
+	return json_integer((json_int_t)clock_tsc_to_ns(ticks));
+}
+
+static json_t *histogram_json(const struct histogram *h)
+{
+	json_t *buckets = json_array();
+
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		uint32_t count = LOAD(h->count[i]);
+
+		if (count > 0)
+			json_array_append_new(buckets, json_pack("[o,I]", ns(histogram_bucket_max(i)), (json_int_t)count));
+	}
+	return buckets;
+}
+
+static json_t *stage_json(const char *name, const struct account *a)
+{
+	return json_pack("{s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "name", name, "arrivals", (json_int_t)LOAD(a->arrivals), "departures",
+			 (json_int_t)LOAD(a->departures), "bytes", (json_int_t)LOAD(a->bytes), "occupancy_ns",
+			 ns(LOAD(a->occupancy_ticks)), "wait_ns", ns(LOAD(a->wait_ticks)), "wait_ns_max",
+			 ns(LOAD(a->wait_ticks_max)), "wait_histogram_ns", histogram_json(&a->wait));
+}
+
+static json_t *poller_json(const struct poller *p)
+{
+	const struct poller_account *a = &p->account;
+	json_t *poller = json_pack("{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "core", p->config.core, "busy_ns", ns(LOAD(a->busy_ticks)),
+				   "idle_ns", ns(LOAD(a->idle_ticks)), "sleep_ns", ns(LOAD(a->sleep_ticks)), "visit_ns",
+				   ns(LOAD(a->visit_ticks)), "engine_ns", ns(LOAD(a->engine_ticks)), "publish_ns",
+				   ns(LOAD(a->publish_ticks)), "kick_ns", ns(LOAD(a->kick_ticks)));
+
+	json_object_update_new(poller, json_pack("{s:I,s:I,s:o,s:o,s:i,s:i}", "passes", (json_int_t)LOAD(a->passes), "sleeps",
+						 (json_int_t)LOAD(a->sleeps), "service_gap_max_ns", ns(LOAD(a->gap_ticks_max)),
+						 "gap_histogram_ns", histogram_json(&a->gap), "active", (int)LOAD(a->active),
+						 "queues", (int)LOAD(a->queues)));
+	return poller;
+}
+
+static json_t *queue_json(unsigned index, bool served, const struct virtqueue_accounts *a, uint64_t kicks, uint64_t gap_ticks_max)
+{
+	return json_pack("{s:i,s:b,s:I,s:I,s:I,s:I,s:I,s:o,s:[o,o]}", "index", (int)index, "served", served, "kicks",
+			 (json_int_t)kicks, "kicks_suppressed", (json_int_t)LOAD(a->kicks_suppressed), "calls",
+			 (json_int_t)LOAD(a->calls_sent), "errors", (json_int_t)LOAD(a->errors), "unsupported",
+			 (json_int_t)LOAD(a->unsupported), "service_gap_max_ns", ns(gap_ticks_max), "stages",
+			 stage_json("ring", &a->ring), stage_json("device", &a->device));
+}
+
+/* Served queues, and what is kept of those that are gone under the index of the first queue that is not served. */
+static json_t *queues_json(const struct device *d, bool all, bool *worked)
+{
+	json_t *queues = json_array();
+
+	*worked = false;
+	for (unsigned i = 0; i < d->queues_max; i++) {
+		const struct device_queue *q = d->queues[i];
+		const struct virtqueue_accounts *a = q == NULL ? NULL : virtqueue_accounts(q->poll.vq);
+
+		if (a == NULL || (LOAD(a->ring.arrivals) == 0 && !all))
+			continue;
+		*worked |= LOAD(a->ring.arrivals) > 0;
+		json_array_append_new(queues, queue_json(i, true, a, LOAD(q->poll.kicks), LOAD(q->poll.gap_ticks_max)));
+	}
+	if (d->totals != NULL) {
+		*worked = true;
+		json_array_append_new(queues, queue_json(DEVICE_QUEUES_MAX, false, d->totals, 0, 0));
+	}
+	return queues;
+}
+
+static const char *state_name(const struct device *d)
+{
+	switch (d->phase) {
+	case DEVICE_WAITING:
+		return "waiting";
+	case DEVICE_CONNECTED:
+		return "connected";
+	case DEVICE_CLOSING:
+		return "closing";
+	default:
+		return "opening";
+	}
+}
+
+static void add_device(json_t *devices, const struct device *d, bool all)
+{
+	struct volume_stats v = {0};
+	json_t *stages = json_array(), *queues;
+	bool worked;
+
+	queues = queues_json(d, all, &worked);
+	if (!worked && !all) {
+		json_decref(queues);
+		json_decref(stages);
+		return;
+	}
+	if (d->volume != NULL)
+		volume_stats(d->volume, &v);
+	if (v.held != NULL)
+		json_array_append_new(stages, stage_json("held", v.held));
+	if (v.backend != NULL)
+		json_array_append_new(stages, stage_json("backend", v.backend));
+	json_array_append_new(devices, json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:I,s:s,s:I,s:o,s:o,s:o}", "volume", d->name, "volume_id",
+						 commands_uuid(&d->volume_id), "socket", d->socket.path, "state", state_name(d),
+						 "poller", d->poller->config.core, "connects", (json_int_t)d->connects, "errors",
+						 (json_int_t)v.health.errors, "last_error",
+						 v.health.last_error == 0 ? "" : strerror(-v.health.last_error), "crypt_bytes",
+						 (json_int_t)v.crypt_bytes, "crypt_ns", ns(v.crypt_ticks), "stages", stages, "queues",
+						 queues));
+}
+
+json_t *stats_build(struct card *card, bool all)
+{
+	json_t *pollers = json_array(), *devices = json_array();
+
+	for (unsigned i = 0; i < card->poller_count; i++)
+		json_array_append_new(pollers, poller_json(&card->pollers[i]));
+	for (unsigned i = 0; i < CARD_BUCKETS; i++)
+		list_for_each_safe (node, after, &card->devices[i])
+			add_device(devices, list_entry(node, struct device, link), all);
+	return json_pack("{s:I,s:o,s:o}", "now_ns", (json_int_t)clock_monotonic_ns(), "pollers", pollers, "devices", devices);
+}
