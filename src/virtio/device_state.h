@@ -17,6 +17,11 @@ enum {
 	VIRTQUEUE_SIZE_MAX = 1024,	/* larger rings are refused at SET_VRING_NUM */
 };
 
+enum device_state_flag {
+	DEVICE_STATE_FEATURES_SET = 1,	/* SET_FEATURES was received (it may have acknowledged nothing) */
+	DEVICE_STATE_INFLIGHT_VMM = 2,	/* the in-flight region is known to the VMM: not to be replaced by another */
+};
+
 struct region_state {
 	uint64_t guest_addr;
 	uint64_t size_bytes;
@@ -46,7 +51,7 @@ struct device_state {
 	uint8_t status;		    /* device status of SET_STATUS, where negotiated */
 	uint8_t write_cache;	    /* virtio-blk: writeback as the driver last set it */
 	uint8_t needs_reset;	    /* DEVICE_NEEDS_RESET was raised */
-	uint8_t reserved;
+	uint8_t flags;		    /* enum device_state_flag */
 	uint32_t region_count;
 	uint64_t inflight_size_bytes;
 	uint64_t inflight_offset_bytes;
@@ -67,6 +72,7 @@ struct device_fds {
 	int call[DEVICE_QUEUES_MAX];
 	int err[DEVICE_QUEUES_MAX];
 	int inflight;
+	int backend; /* channel for our requests to the VMM */
 };
 
 #endif

@@ -21,25 +21,27 @@
 
 struct vhost_user;
 
+enum { VHOST_USER_MESSAGES_PER_CALL = 32 };
+
 struct vhost_user_ops {
 	int (*config_read)(void *device, uint32_t offset, void *data, uint32_t size);	     /* 0 or -errno */
 	int (*config_write)(void *device, uint32_t offset, const void *data, uint32_t size); /* 0 or -errno */
 	/* Queue `index` may be served: memory, addresses, size, kick are known, it is started and enabled. Returns 0, or -errno:
 	 * the connection is closed. */
 	int (*queue_start)(void *device, unsigned index);
-	/* Stop serving it; when nothing is in flight, call vhost_user_queue_stopped(index) (also from within this call). Called only
-	 * for a queue that was started. */
+	/* Stop serving it; when nothing is in flight, call vhost_user_queue_stopped(index) (also from within this call). Called
+	 * only for a queue that was started. */
 	void (*queue_stop)(void *device, unsigned index);
-	/* Features were acknowledged, or all state was reset (RESET_DEVICE, RESET_OWNER). No queue is served. */
+	/* Features were acknowledged, or all state was reset (RESET_DEVICE, status 0). No queue is served. */
 	void (*features_changed)(void *device);
 };
 
 struct vhost_user_config {
-	const char *name;	/* for log lines: the device as its owner named it */
-	int socket;		/* connected, non-blocking; owned from here on */
-	uint64_t features;	/* virtio device features offered */
-	uint16_t queues_max;	/* at most DEVICE_QUEUES_MAX */
-	uint32_t config_size;	/* of the device's config space */
+	const char *name;     /* for log lines: the device as its owner named it */
+	int socket;	      /* connected, non-blocking; owned from here on */
+	uint64_t features;    /* virtio device features offered */
+	uint16_t queues_max;  /* at most DEVICE_QUEUES_MAX */
+	uint32_t config_size; /* of the device's config space */
 	const struct vhost_user_ops *ops;
 	void *device;
 };
@@ -54,17 +56,25 @@ struct inflight_queue *vhost_user_inflight(struct vhost_user *v, unsigned index)
  * may write to it at any time. -1: polled by the guest. */
 int vhost_user_call_fd(struct vhost_user *v, unsigned index);
 
+/* -EINVAL, -ENOMEM; the socket is still the caller's then. */
 int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *config);
 
-/* The socket is readable: reads and handles whole messages until it would block or must wait. 0: go on; 1: waiting for
- * queue_stopped (do not poll the socket for reading until it returns); -ECONNRESET: peer gone; other -errno: violation, logged. */
+/* The socket is readable (poll it level-triggered): reads and handles whole messages until it would block or must wait, but at most
+ * VHOST_USER_MESSAGES_PER_CALL, so that no VMM holds the thread. 0: go on; 1: waiting for queue_stopped (do not poll the socket for
+ * reading until it returns); -ECONNRESET: peer gone; other -errno: violation, logged. */
 int vhost_user_readable(struct vhost_user *v);
 
-/* A queue that was to stop has stopped; its state holds next_avail/next_used. Continues the message that waited: same results as vhost_user_readable. */
+/* A queue that was to stop has stopped; its state holds next_avail/next_used. Continues the message that waited: same results as
+ * vhost_user_readable. Called from within queue_stop it only takes note, and returns 0. */
 int vhost_user_queue_stopped(struct vhost_user *v, unsigned index);
 
 /* Tells the driver that the config space changed (BACKEND_REQ channel; -ENOTCONN where the VMM did not negotiate one). */
 int vhost_user_config_changed(struct vhost_user *v);
+
+/* The guest broke the rules of a queue: it is not served again until it is reset. Raises DEVICE_NEEDS_RESET (VIRTIO 1.2, 2.1.1),
+ * signals the error descriptor of the queue, and tells the driver to look. The queue itself is stopped as any other, when a message
+ * asks for it. */
+void vhost_user_queue_broken(struct vhost_user *v, unsigned index);
 
 bool vhost_user_queue_served(const struct vhost_user *v, unsigned index); /* started, and not yet stopped */
 unsigned vhost_user_queues_served(const struct vhost_user *v);
