@@ -13,10 +13,10 @@ enum {
 	SECRET_HEAP_PAGES_BYTES = 64 * 1024, /* taken from secret_alloc() at a time */
 };
 
-void *secret_heap_alloc(size_t size);		     /* NULL: too large, or no memory can be locked */
-void secret_heap_free(void *memory);		     /* NULL is fine; anything else must be owned */
-bool secret_heap_owns(const void *memory);	     /* inside a live or a free slot of this heap */
-size_t secret_heap_size(const void *memory);	     /* usable bytes at an owned address */
-size_t secret_heap_pages_bytes(void);		     /* locked right now, for accounting and tests */
+void *secret_heap_alloc(size_t size);	     /* NULL: too large, or no memory can be locked */
+void secret_heap_free(void *memory);	     /* NULL is fine; anything else must be owned */
+bool secret_heap_owns(const void *memory);   /* inside a live or a free slot of this heap */
+size_t secret_heap_size(const void *memory); /* usable bytes at an owned address */
+size_t secret_heap_pages_bytes(void);	     /* locked right now, for accounting and tests */
 
 #endif

@@ -116,13 +116,27 @@ void crypt_gcrypt_unit(const struct crypt_key *key, enum crypt_direction directi
 static void gcrypt_encrypt(const struct crypt_key *key, uint64_t unit_number, uint32_t unit_bytes, const uint8_t *in, uint8_t *out,
 			   size_t bytes)
 {
-	crypt_units(crypt_gcrypt_unit, key, CRYPT_ENCRYPT, unit_number, unit_bytes, in, out, bytes);
+	const struct crypt_run run = {unit_number, in, out, bytes};
+
+	crypt_runs(crypt_gcrypt_unit, key, CRYPT_ENCRYPT, unit_bytes, &run, 1);
+}
+
+static void gcrypt_encrypt_runs(const struct crypt_key *key, uint32_t unit_bytes, const struct crypt_run *runs, size_t count)
+{
+	crypt_runs(crypt_gcrypt_unit, key, CRYPT_ENCRYPT, unit_bytes, runs, count);
 }
 
 static void gcrypt_decrypt(const struct crypt_key *key, uint64_t unit_number, uint32_t unit_bytes, const uint8_t *in, uint8_t *out,
 			   size_t bytes)
 {
-	crypt_units(crypt_gcrypt_unit, key, CRYPT_DECRYPT, unit_number, unit_bytes, in, out, bytes);
+	const struct crypt_run run = {unit_number, in, out, bytes};
+
+	crypt_runs(crypt_gcrypt_unit, key, CRYPT_DECRYPT, unit_bytes, &run, 1);
+}
+
+static void gcrypt_decrypt_runs(const struct crypt_key *key, uint32_t unit_bytes, const struct crypt_run *runs, size_t count)
+{
+	crypt_runs(crypt_gcrypt_unit, key, CRYPT_DECRYPT, unit_bytes, runs, count);
 }
 
 const struct crypt_kernel crypt_kernel_gcrypt = {
@@ -132,4 +146,6 @@ const struct crypt_kernel crypt_kernel_gcrypt = {
 	.key_free = gcrypt_key_free,
 	.encrypt = gcrypt_encrypt,
 	.decrypt = gcrypt_decrypt,
+	.encrypt_runs = gcrypt_encrypt_runs,
+	.decrypt_runs = gcrypt_decrypt_runs,
 };

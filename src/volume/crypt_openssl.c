@@ -143,13 +143,27 @@ void crypt_openssl_unit(const struct crypt_key *key, enum crypt_direction direct
 static void openssl_encrypt(const struct crypt_key *key, uint64_t unit_number, uint32_t unit_bytes, const uint8_t *in, uint8_t *out,
 			    size_t bytes)
 {
-	crypt_units(crypt_openssl_unit, key, CRYPT_ENCRYPT, unit_number, unit_bytes, in, out, bytes);
+	const struct crypt_run run = {unit_number, in, out, bytes};
+
+	crypt_runs(crypt_openssl_unit, key, CRYPT_ENCRYPT, unit_bytes, &run, 1);
+}
+
+static void openssl_encrypt_runs(const struct crypt_key *key, uint32_t unit_bytes, const struct crypt_run *runs, size_t count)
+{
+	crypt_runs(crypt_openssl_unit, key, CRYPT_ENCRYPT, unit_bytes, runs, count);
 }
 
 static void openssl_decrypt(const struct crypt_key *key, uint64_t unit_number, uint32_t unit_bytes, const uint8_t *in, uint8_t *out,
 			    size_t bytes)
 {
-	crypt_units(crypt_openssl_unit, key, CRYPT_DECRYPT, unit_number, unit_bytes, in, out, bytes);
+	const struct crypt_run run = {unit_number, in, out, bytes};
+
+	crypt_runs(crypt_openssl_unit, key, CRYPT_DECRYPT, unit_bytes, &run, 1);
+}
+
+static void openssl_decrypt_runs(const struct crypt_key *key, uint32_t unit_bytes, const struct crypt_run *runs, size_t count)
+{
+	crypt_runs(crypt_openssl_unit, key, CRYPT_DECRYPT, unit_bytes, runs, count);
 }
 
 const struct crypt_kernel crypt_kernel_openssl = {
@@ -159,4 +173,6 @@ const struct crypt_kernel crypt_kernel_openssl = {
 	.key_free = openssl_key_free,
 	.encrypt = openssl_encrypt,
 	.decrypt = openssl_decrypt,
+	.encrypt_runs = openssl_encrypt_runs,
+	.decrypt_runs = openssl_decrypt_runs,
 };

@@ -45,15 +45,17 @@ static inline void crypt_tweak_of_unit(uint8_t tweak[CRYPT_BLOCK_BYTES], uint64_
 	put_le64(tweak, unit_number);
 }
 
-/* `bytes` of data, one unit after the other. */
-static inline void crypt_units(crypt_unit_fn *unit, const struct crypt_key *key, enum crypt_direction direction, uint64_t unit_number,
-			       uint32_t unit_bytes, const uint8_t *in, uint8_t *out, size_t bytes)
+/* What encrypt_runs and decrypt_runs promise, one unit after the other. */
+static inline void crypt_runs(crypt_unit_fn *unit, const struct crypt_key *key, enum crypt_direction direction, uint32_t unit_bytes,
+			      const struct crypt_run *runs, size_t count)
 {
 	uint8_t tweak[CRYPT_BLOCK_BYTES];
 
-	for (size_t done = 0; done < bytes; done += unit_bytes) {
-		crypt_tweak_of_unit(tweak, unit_number++);
-		unit(key, direction, tweak, in + done, out + done, unit_bytes);
+	for (const struct crypt_run *run = runs; run < runs + count; run++) {
+		for (size_t done = 0; done < run->bytes; done += unit_bytes) {
+			crypt_tweak_of_unit(tweak, run->unit_number + done / unit_bytes);
+			unit(key, direction, tweak, run->in + done, run->out + done, unit_bytes);
+		}
 	}
 }
 
