@@ -1,0 +1,331 @@
+/*
+ * The memory back end: a memfd, which survives the card, mapped.
+ *
+ * Short requests are a copy (or the cipher) on the spot; long ones, and long ranges of zeroes, go through the engine in steps, so
+ * that nobody's request holds the poller for longer than one step. Ranges that are given back are punched out of the memfd by the
+ * kernel's workers, off the poller; pages of a huge-page memfd are cleared instead, because a huge page given back may not
+ * be had again.
+ *
+ * Growth happens under load. A mapping is made with room behind it, so that growth maps the new part behind the old; where the room
+ * is used up, all is mapped anew elsewhere, with twice the room, and the old mapping of the same pages stays until close: a poller
+ * may be in it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "volume/engine.h"
+
+enum {
+	ALIGN_BYTES = 2 * 1024 * 1024, /* of mappings: a huge page's */
+	ZERO_INLINE_BYTES_MAX = 64 * 1024,
+	PREFETCH_LINES = 16, /* bench/micro_copy: more costs more than it hides */
+	CACHE_LINE_BYTES = 64,
+	CRYPT_BATCH_MAX = 32,
+};
+
+static uint8_t *memory_base(const struct volume *volume)
+{
+	return __atomic_load_n(&volume->memory->base, __ATOMIC_ACQUIRE);
+}
+
+/* --- requests --- */
+
+static void io_done(struct blk_io *io)
+{
+	io->error = 0;
+	io->complete(io, 0);
+}
+
+static bool is_data(const struct blk_io *io)
+{
+	return io->op == BLK_READ || io->op == BLK_WRITE;
+}
+
+static bool may_punch(const struct volume *volume, const struct blk_io *io)
+{
+	bool gives_back =
+		io->op == BLK_DISCARD || (io->op == BLK_WRITE_ZEROES && io->flags & BLK_IO_UNMAP && volume->mover->is_copy);
+
+	return gives_back && !volume->memory->huge;
+}
+
+/* What the range holds afterwards reads as zeroes, except that what is discarded or erased of an encrypted volume reads as noise.
+ */
+static void zero_range(struct volume *volume, const struct blk_io *io, uint64_t offset_bytes, size_t bytes)
+{
+	uint8_t *to = memory_base(volume) + offset_bytes;
+
+	if (io->op == BLK_WRITE_ZEROES)
+		volume->mover->zeroes(volume, offset_bytes, to, bytes);
+	else
+		memset(to, 0, bytes);
+}
+
+/* The rare ones: not data, or too long to be done at once. */
+static void memory_submit_other(struct volume *volume, struct blk_io *io, uint64_t now_tsc)
+{
+	if (io->op == BLK_FLUSH || io->length_bytes == 0) {
+		io_done(io);
+	} else if (is_data(io)) {
+		engine_request_begin(volume, io, STAGE_DATA, now_tsc);
+	} else if (io->length_bytes <= ZERO_INLINE_BYTES_MAX) {
+		zero_range(volume, io, io->offset_bytes, io->length_bytes);
+		io_done(io);
+	} else {
+		engine_request_begin(volume, io, may_punch(volume, io) ? STAGE_PUNCH : STAGE_ZEROES, now_tsc);
+	}
+}
+
+static inline bool is_inline(const struct blk_io *io)
+{
+	return is_data(io) && io->length_bytes <= VOLUME_INLINE_BYTES_MAX && io->length_bytes > 0;
+}
+
+/* Random reads miss every cache and the TLB: begin on the next request's first lines while this one is copied. */
+static inline void prefetch(const uint8_t *base, const struct blk_io *io)
+{
+	if (io->op == BLK_READ)
+		for (unsigned i = 0; i < PREFETCH_LINES; i++)
+			__builtin_prefetch(base + io->offset_bytes + i * CACHE_LINE_BYTES);
+}
+
+static void memory_submit(struct blk_target *target, struct blk_io **ios, unsigned count, uint64_t now_tsc)
+{
+	struct volume *volume = container_of(target, struct volume, target);
+	uint8_t *base = memory_base(volume);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct blk_io *io = ios[i];
+		struct iov_cursor guest = {.iov = io->iov};
+
+		if (i + 1 < count)
+			prefetch(base, ios[i + 1]);
+		if (!is_inline(io)) {
+			memory_submit_other(volume, io, now_tsc);
+			continue;
+		}
+		if (io->op == BLK_READ)
+			iov_scatter(&guest, base + io->offset_bytes, io->length_bytes);
+		else
+			iov_gather(&guest, base + io->offset_bytes, io->length_bytes);
+		io_done(io);
+	}
+}
+
+/* The same with the cipher for the copy. Time is taken once a batch, so completions come after it. */
+static void memory_submit_crypt_batch(struct volume *volume, struct blk_io **ios, unsigned count, uint64_t now_tsc)
+{
+	uint8_t *base = memory_base(volume);
+	uint64_t since_tsc = clock_tsc();
+	struct blk_io *done[CRYPT_BATCH_MAX];
+	unsigned done_count = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct blk_io *io = ios[i];
+		struct iov_cursor guest = {.iov = io->iov};
+
+		if (i + 1 < count)
+			prefetch(base, ios[i + 1]);
+		if (!is_inline(io)) {
+			memory_submit_other(volume, io, now_tsc);
+			continue;
+		}
+		if (io->op == BLK_READ)
+			cipher_to_guest(volume, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
+		else
+			cipher_from_guest(volume, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
+		done[done_count++] = io;
+	}
+	cipher_count_ticks(volume, since_tsc);
+	for (unsigned i = 0; i < done_count; i++)
+		io_done(done[i]);
+}
+
+static void memory_submit_crypt(struct blk_target *target, struct blk_io **ios, unsigned count, uint64_t now_tsc)
+{
+	struct volume *volume = container_of(target, struct volume, target);
+
+	for (unsigned first = 0; first < count; first += CRYPT_BATCH_MAX) {
+		unsigned batch = count - first < CRYPT_BATCH_MAX ? count - first : CRYPT_BATCH_MAX;
+
+		memory_submit_crypt_batch(volume, ios + first, batch, now_tsc);
+	}
+}
+
+/* --- long requests, in the engine --- */
+
+static bool memory_piece_start(struct volume *volume, struct blk_io *io, struct piece *p)
+{
+	struct request *r = request_of(io);
+
+	(void)volume;
+	p->offset_bytes = io->offset_bytes + r->started_bytes;
+	p->length_bytes = io->length_bytes - r->started_bytes;
+	p->op = r->stage == STAGE_PUNCH ? PIECE_PUNCH : PIECE_STEP;
+	if (p->op == PIECE_STEP && p->length_bytes > ENGINE_BUFFER_LARGE_BYTES)
+		p->length_bytes = ENGINE_BUFFER_LARGE_BYTES;
+	p->guest = engine_request_cursor(io);
+	engine_request_advance(io, p->length_bytes);
+	return true;
+}
+
+static void memory_piece_done(struct volume *volume, struct piece *p)
+{
+	uint8_t *data = memory_base(volume) + p->offset_bytes;
+
+	if (p->op == PIECE_PUNCH)
+		return;
+	if (p->io->op == BLK_READ)
+		volume->mover->to_guest(volume, p->guest, p->offset_bytes, data, p->length_bytes);
+	else if (p->io->op == BLK_WRITE)
+		volume->mover->from_guest(volume, p->guest, p->offset_bytes, data, p->length_bytes);
+	else
+		zero_range(volume, p->io, p->offset_bytes, p->length_bytes);
+}
+
+static bool memory_stage_next(struct volume *volume, struct blk_io *io, int *error)
+{
+	(void)volume;
+	if (*error != -EOPNOTSUPP || request_of(io)->stage != STAGE_PUNCH)
+		return false;
+	engine_request_stage(io, STAGE_ZEROES);
+	return true;
+}
+
+const struct backend backend_memory = {
+	.submit = memory_submit,
+	.piece_start = memory_piece_start,
+	.piece_done = memory_piece_done,
+	.stage_next = memory_stage_next,
+};
+
+const struct backend backend_memory_crypt = {
+	.submit = memory_submit_crypt,
+	.piece_start = memory_piece_start,
+	.piece_done = memory_piece_done,
+	.stage_next = memory_stage_next,
+};
+
+/* --- the mapping (control) --- */
+
+static uint64_t round_up(uint64_t bytes)
+{
+	return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+}
+
+/* Addresses for `bytes`, aligned, nothing behind them yet. */
+static uint8_t *reserve(uint64_t bytes)
+{
+	uint8_t *raw = mmap(NULL, bytes + ALIGN_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *aligned;
+
+	if (raw == MAP_FAILED)
+		return NULL;
+	aligned = (uint8_t *)(((uintptr_t)raw + ALIGN_BYTES - 1) & ~(uintptr_t)(ALIGN_BYTES - 1));
+	if (aligned > raw)
+		munmap(raw, (size_t)(aligned - raw));
+	if (aligned < raw + ALIGN_BYTES)
+		munmap(aligned + bytes, (size_t)(raw + ALIGN_BYTES - aligned));
+	return aligned;
+}
+
+static int map_part(const struct volume *volume, uint8_t *base, uint64_t from_bytes, uint64_t to_bytes)
+{
+	void *part = mmap(base + from_bytes, to_bytes - from_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, volume->fd,
+			  (off_t)from_bytes);
+
+	if (part == MAP_FAILED)
+		return -errno;
+	(void)madvise(part, to_bytes - from_bytes, MADV_DONTDUMP);
+	if (!volume->memory->huge)
+		(void)madvise(part, to_bytes - from_bytes, MADV_HUGEPAGE); /* a wish */
+	return 0;
+}
+
+static int map_anew(struct volume *volume, uint64_t size_bytes)
+{
+	struct memory_map *map = volume->memory;
+	uint64_t reserved_bytes = size_bytes * 2;
+	uint8_t *base;
+	int error;
+
+	if (map->retired_count == VOLUME_RETIRED_MAX)
+		return -ENOSPC;
+	base = reserve(reserved_bytes);
+	if (base == NULL)
+		return -ENOMEM;
+	error = map_part(volume, base, 0, size_bytes);
+	if (error != 0) {
+		munmap(base, reserved_bytes);
+		return error;
+	}
+	if (map->base != NULL) {
+		map->retired[map->retired_count].base = map->base;
+		map->retired[map->retired_count++].bytes = map->reserved_bytes;
+	}
+	__atomic_store_n(&map->base, base, __ATOMIC_RELEASE);
+	map->reserved_bytes = reserved_bytes;
+	map->mapped_bytes = size_bytes;
+	return 0;
+}
+
+int memory_grow(struct volume *volume, uint64_t size_bytes)
+{
+	struct memory_map *map = volume->memory;
+	uint64_t mapped_bytes = round_up(size_bytes);
+	struct stat st;
+	int error;
+
+	if (fstat(volume->fd, &st) != 0)
+		return -errno;
+	if ((uint64_t)st.st_size < mapped_bytes && ftruncate(volume->fd, (off_t)mapped_bytes) != 0)
+		return -errno;
+	if (mapped_bytes <= map->mapped_bytes)
+		return 0;
+	if (mapped_bytes > map->reserved_bytes)
+		return map_anew(volume, mapped_bytes);
+	error = map_part(volume, map->base, map->mapped_bytes, mapped_bytes);
+	if (error == 0)
+		map->mapped_bytes = mapped_bytes;
+	return error;
+}
+
+int memory_open(struct volume *volume, int memory_fd)
+{
+	struct statfs fs;
+	int error;
+
+	volume->memory = calloc(1, sizeof(*volume->memory));
+	if (volume->memory == NULL)
+		return -ENOMEM;
+	volume->fd = fcntl(memory_fd, F_DUPFD_CLOEXEC, 0);
+	if (volume->fd < 0 || fstatfs(volume->fd, &fs) != 0) {
+		error = -errno;
+		goto fail;
+	}
+	volume->memory->huge = fs.f_type == HUGETLBFS_MAGIC;
+	error = memory_grow(volume, volume->target.capacity_bytes);
+	if (error != 0)
+		goto fail;
+	return 0;
+fail:
+	memory_close(volume);
+	return error;
+}
+
+void memory_close(struct volume *volume)
+{
+	struct memory_map *map = volume->memory;
+
+	for (unsigned i = 0; i < map->retired_count; i++)
+		munmap(map->retired[i].base, map->retired[i].bytes);
+	if (map->base != NULL)
+		munmap(map->base, map->reserved_bytes);
+	free(map);
+}
