@@ -39,7 +39,8 @@ struct root {
 	uint64_t attempts_from_ns;
 };
 
-/* RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes. */
+/* 64 MiB and 3 passes, as RFC 9106 recommends where memory is scarce (section 4); one lane instead of its four: the vault has one
+ * thread, and more lanes would only help who guesses on many. */
 extern const struct root_cost root_cost_recommended;
 
 /* Both 0 or -errno, and the reason is logged. The key file is read and closed by root_from_file(). The header's descriptor stays

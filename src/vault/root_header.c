@@ -15,7 +15,7 @@ enum {
 	AT_DIGEST = AT_CHECK + ROOT_CHECK_BYTES,
 	HEADER_VERSION = 1,
 };
-_Static_assert(AT_CHECK == 56 && AT_DIGEST == 88 && AT_DIGEST + CRYPTO_SHA256_BYTES == ROOT_HEADER_BYTES,
+_Static_assert(AT_CHECK == 40 && AT_DIGEST == 72 && AT_DIGEST + CRYPTO_SHA256_BYTES == ROOT_HEADER_BYTES,
 	       "the table of root_header.h");
 
 static const uint8_t magic[8] = "OBVROOT";

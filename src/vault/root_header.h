@@ -8,12 +8,12 @@
  *	12	4	Argon2id memory, KiB
  *	16	4	Argon2id passes
  *	20	4	Argon2id lanes
- *	24	32	salt
- *	56	32	check value: HKDF-SHA-256(root key, salt, "outboard root check v1")
- *	88	32	SHA-256 of bytes 0 to 87
- *	120		end
+ *	24	16	salt
+ *	40	32	check value: HKDF-SHA-256(root key, salt, "outboard root check v1")
+ *	72	32	SHA-256 of bytes 0 to 71
+ *	104		end
  *
- * Valid if and only if the size is 120, magic and version are as shown, the digest is right and the cost lies within the limits
+ * Valid if and only if the size is 104, magic and version are as shown, the digest is right and the cost lies within the limits
  * below. An empty file is no header yet: the first passphrase makes one. Anything else is damaged (a torn write, a bad disk) and
  * is refused, so that a wrong passphrase is only ever called wrong when it is. The digest is no protection: who alters the header
  * and mends the digest gets a root key that opens nothing.
@@ -26,8 +26,8 @@
 #include "vault/crypto.h"
 
 enum {
-	ROOT_HEADER_BYTES = 120,
-	ROOT_SALT_BYTES = 32,
+	ROOT_HEADER_BYTES = 104,
+	ROOT_SALT_BYTES = 16,
 	ROOT_CHECK_BYTES = 32,
 	ROOT_MEMORY_MAX_KIB = 1 << 20,
 	ROOT_PASSES_MAX = 64,

@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 
-const struct root_cost root_cost_recommended = {.memory_kib = 64 * 1024, .passes = 3, .lanes = 4};
+const struct root_cost root_cost_recommended = {.memory_kib = 64 * 1024, .passes = 3, .lanes = 1};
 
 static const uint64_t interval_ns = ROOT_ATTEMPT_INTERVAL_S * 1000000000ull;
 
