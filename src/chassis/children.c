@@ -69,28 +69,39 @@ static int connect_pair(struct children *children, enum supervised a, enum super
 	return 0;
 }
 
+/* The vault's "root": a key file to read, or the header of a passphrase root (src/vault/root_header.h), which the vault writes. */
+static int open_root(const char *state_dir, const struct chassis_config *config)
+{
+	char path[PATH_MAX];
+
+	if (config->root_passphrase) {
+		snprintf(path, sizeof(path), "%s/vault.root", state_dir);
+		return root_header_open(path);
+	}
+	if (config->root_path[0] != '\0')
+		return root_key_open(config->root_path, false);
+	snprintf(path, sizeof(path), "%s/vault.key", state_dir);
+	return root_key_open(path, true);
+}
+
 static int give_root(struct children *children, const char *state_dir, const struct chassis_config *config)
 {
 	struct child_line *vault = &children->line[SUPERVISED_VAULT];
-	char made_here[PATH_MAX];
-	int fd, rc;
+	int passphrase = -1, root, rc;
 
-	if (!config->root_passphrase) {
-		snprintf(made_here, sizeof(made_here), "%s/vault.key", state_dir);
-		fd = root_key_open(config->root_path[0] != '\0' ? config->root_path : made_here, config->root_path[0] == '\0');
-		if (fd < 0)
-			return fd;
-		give_fd(vault, "root", fd);
-	}
 	if (config->passphrase_path[0] != '\0') {
-		fd = open(config->passphrase_path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) {
+		passphrase = open(config->passphrase_path, O_RDONLY | O_CLOEXEC);
+		if (passphrase < 0) {
 			rc = -errno;
 			log_error("cannot read the passphrase file %s: %s", config->passphrase_path, strerror(-rc));
 			return rc;
 		}
-		give_fd(vault, "passphrase", fd);
+		give_fd(vault, "passphrase", passphrase);
 	}
+	root = open_root(state_dir, config);
+	if (root < 0)
+		return root;
+	give_fd(vault, "root", root);
 	return 0;
 }
 

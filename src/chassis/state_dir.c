@@ -113,7 +113,7 @@ wipe:
 	return rc;
 }
 
-int root_key_open(const char *path, int make)
+int root_key_open(const char *path, bool make)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
@@ -141,4 +141,15 @@ int root_key_open(const char *path, int make)
 		return -EPERM;
 	}
 	return fd;
+}
+
+int root_header_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), rc;
+
+	if (fd >= 0)
+		return fd;
+	rc = -errno;
+	log_error("cannot open %s, which belongs to the passphrase: %s", path, strerror(-rc));
+	return rc;
 }

@@ -6,6 +6,7 @@
 #ifndef OUTBOARD_CHASSIS_STATE_DIR_H
 #define OUTBOARD_CHASSIS_STATE_DIR_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* All functions log what went wrong, to what, and what to do; they return -errno. */
@@ -16,6 +17,8 @@ int state_dir_lock(int dir, const char *path, pid_t *holder);
 void state_dir_unlock(int dir, int lock);
 
 /* The vault's root key, for reading. A missing one is made (32 random bytes, 0400) when `make`. */
-int root_key_open(const char *path, int make);
+int root_key_open(const char *path, bool make);
+/* The header of a passphrase root, for reading and writing; made empty (0600) when it is missing. */
+int root_header_open(const char *path);
 
 #endif

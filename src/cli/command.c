@@ -12,7 +12,7 @@
 
 static const char default_socket[] = "/run/outboard/api.sock";
 
-enum { GLOBAL_API, GLOBAL_JSON, GLOBAL_HELP, GLOBAL_VERSION, GLOBAL_COMMANDS, GLOBAL_COUNT, NAME_MAX_BYTES = 63 };
+enum { GLOBAL_API, GLOBAL_JSON, GLOBAL_HELP, GLOBAL_VERSION, GLOBAL_COUNT, NAME_MAX_BYTES = 63 };
 
 const struct cli_option cli_global_options[] = {
 	[GLOBAL_API] = {"api", 0, CLI_FILE, "SOCKET", "the card's API (default: $OUTBOARD_API, else /run/outboard/api.sock)",
@@ -20,7 +20,6 @@ const struct cli_option cli_global_options[] = {
 	[GLOBAL_JSON] = {"json", 0, CLI_FLAG, NULL, "print exactly one JSON object, errors too", false},
 	[GLOBAL_HELP] = {"help", 'h', CLI_FLAG, NULL, "this text", false},
 	[GLOBAL_VERSION] = {"version", 0, CLI_FLAG, NULL, "which program this is", false},
-	[GLOBAL_COMMANDS] = {"commands", 0, CLI_FLAG, NULL, "all commands and options as one JSON object", false},
 	{0},
 };
 
@@ -173,15 +172,6 @@ static int letter_to_option(const struct cli_command *command, int letter)
 	return letter;
 }
 
-static int print_tables(void)
-{
-	json_t *tables = cli_tables();
-
-	print_json(tables);
-	json_decref(tables);
-	return 0;
-}
-
 static int global_option(struct cli *cli, int which)
 {
 	switch (which) {
@@ -194,8 +184,6 @@ static int global_option(struct cli *cli, int which)
 	case GLOBAL_VERSION:
 		printf(cli->json ? "{\"version\":\"%s\"}\n" : "outboard %s\n", OUTBOARD_VERSION);
 		return 0;
-	case GLOBAL_COMMANDS:
-		return print_tables();
 	default: /* --json was seen before all others, so that errors know it */
 		return -1;
 	}

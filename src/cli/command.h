@@ -90,7 +90,7 @@ int cli_parse(struct cli *cli, int argc, char **argv);
 
 /* What a person reads who asks for help: of everything, of a group, of a command. */
 void cli_help(const struct cli_command *command);
-/* `outboard --commands`: the tables as JSON, for the consistency test. */
+/* The tables as JSON (`outboard --tables`): what the test of completion and manual pages compares them with. */
 json_t *cli_tables(void);
 
 #endif

@@ -138,7 +138,7 @@ void table_print(struct text_table *table, FILE *out)
 
 	for (unsigned c = 0; c < table->columns; c++)
 		width[c] = column_width(table, c, *table->cell[c] == '>');
-	for (unsigned row = 0; row < table->cells / table->columns; row++)
+	for (unsigned row = 0; out != NULL && row < table->cells / table->columns; row++)
 		print_row(table, row, width, out);
 	for (unsigned i = 0; i < table->cells; i++)
 		free(table->cell[i]);

@@ -20,7 +20,7 @@ void print_json(const json_t *object); /* one line */
 struct text_table;
 struct text_table *table_new(unsigned columns, const char *const *headings);
 void table_add(struct text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void table_print(struct text_table *table, FILE *out); /* and frees it */
+void table_print(struct text_table *table, FILE *out); /* and frees it; NULL: only frees it */
 
 /* Every cell of a "name: value" listing. */
 void print_field(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));

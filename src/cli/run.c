@@ -1,12 +1,9 @@
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "chassis/run.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/fields.h"
 
 static const struct cli_option options[] = {
 	{"state-dir", 0, CLI_FOLDER, "DIR", "where everything is kept that outlives it; made when missing", true},
@@ -16,17 +13,14 @@ static const struct cli_option options[] = {
 
 static int run(struct cli *cli)
 {
-	const char *dir = cli_text(cli, "state-dir", NULL);
-	char absolute[PATH_MAX], here[PATH_MAX];
+	char *dir = path_absolute(cli_text(cli, "state-dir", NULL));
+	int status;
 
-	if (*dir != '/' && getcwd(here, sizeof(here)) == NULL)
-		return cli_fail(cli, "no_directory", "cannot tell the current directory: %s", strerror(errno));
-	if (snprintf(absolute, sizeof(absolute), "%s%s%s", *dir == '/' ? "" : here, *dir == '/' ? "" : "/", dir) >=
-	    (int)sizeof(absolute))
-		return cli_fail(cli, "path_too_long", "the path of the state directory is too long");
-	for (size_t end = strlen(absolute); end > 1 && absolute[end - 1] == '/'; end--)
-		absolute[end - 1] = '\0';
-	return chassis_run(absolute, cli_text(cli, "config", NULL));
+	for (size_t end = strlen(dir); end > 1 && dir[end - 1] == '/'; end--)
+		dir[end - 1] = '\0';
+	status = chassis_run(dir, cli_text(cli, "config", NULL));
+	free(dir);
+	return status;
 }
 
 const struct cli_command command_run = {

@@ -190,8 +190,11 @@ class Start(ChassisTest):
         process = self.run_ready(config=f"[vault]\nroot = passphrase\npassphrase_file = {secret}\n")
         vault = self.starts("outboard-vault")[0]
         self.assertEqual(vault["argv"], ["--root", "passphrase"])
-        self.assertEqual(vault["names"], ["card", "control", "passphrase"])
+        self.assertEqual(vault["names"], ["card", "control", "passphrase", "root"])
         self.assertEqual(bytes.fromhex(vault["files"]["passphrase"]), b"correct horse")
+        header = os.path.join(self.state, "vault.root")
+        self.assertEqual(os.stat(header).st_mode & 0o777, 0o600)
+        self.assertEqual(vault["files"]["root"], "", "no header yet")
         os.kill(vault["pid"], signal.SIGKILL)
         again = self.wait_starts("outboard-vault", 2)[1]
         self.assertEqual(bytes.fromhex(again["files"]["passphrase"]), b"correct horse", "from its start again")

@@ -1,0 +1,175 @@
+#include "cli/api.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/output.h"
+
+enum { REPLY_MAX_BYTES = 256 << 20, TIMEOUT_S = 600, URL_SIZE = 512 };
+
+struct reply_buffer {
+	char *data;
+	size_t size;
+};
+
+static size_t on_data(char *data, size_t one, size_t size, void *context)
+{
+	struct reply_buffer *buffer = context;
+	char *grown;
+
+	(void)one; /* always 1 */
+	if (buffer->size + size > REPLY_MAX_BYTES)
+		return 0;
+	grown = realloc(buffer->data, buffer->size + size + 1);
+	if (grown == NULL)
+		return 0;
+	memcpy(grown + buffer->size, data, size);
+	buffer->data = grown;
+	buffer->size += size;
+	return size;
+}
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct api_error *error, const char *code, const char *format, ...)
+{
+	va_list args;
+
+	snprintf(error->code, sizeof(error->code), "%s", code);
+	va_start(args, format);
+	vsnprintf(error->message, sizeof(error->message), format, args);
+	va_end(args);
+	return -1;
+}
+
+static int unreachable(struct api_error *error, const char *socket, int why)
+{
+	struct stat st;
+
+	if (why == EACCES)
+		return refuse(error, "unreachable",
+			      "you may not open the card's API, %s: use sudo, or ask for membership of its group", socket);
+	if (why == ECONNREFUSED || (stat(socket, &st) == 0 && S_ISSOCK(st.st_mode)))
+		return refuse(
+			error, "unreachable",
+			"no card listens on %s (any more): start one with \"outboard run --state-dir DIR\" or \"systemctl start "
+			"outboard\"",
+			socket);
+	return refuse(error, "unreachable",
+		      "there is no card at %s (%s): start one with \"outboard run --state-dir DIR\" or \"systemctl start "
+		      "outboard\", or name "
+		      "the socket of one that runs with --api or OUTBOARD_API",
+		      socket, strerror(why != 0 ? why : ENOENT));
+}
+
+/* The API's own error, or what can be said without one. */
+static int failed(struct api_error *error, long status, const json_t *reply)
+{
+	const char *code, *message;
+
+	if (json_unpack((json_t *)(size_t)reply, "{s:{s:s,s:s}}", "error", "code", &code, "message", &message) != 0)
+		return refuse(error, "protocol", "the API answered with HTTP status %ld and no explanation", status);
+	return refuse(error, code, "%s", message);
+}
+
+static int understand(CURL *curl, const struct reply_buffer *buffer, json_t **reply, struct api_error *error)
+{
+	json_error_t json_error;
+	json_t *body = NULL;
+	long status = 0;
+	int rc = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	if (buffer->size > 0) {
+		body = json_loadb(buffer->data, buffer->size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &json_error);
+		if (body == NULL && status < 400)
+			return refuse(error, "protocol", "the API's answer is no JSON: %s", json_error.text);
+	}
+	if (status < 200 || status >= 300)
+		rc = failed(error, status, body);
+	if (rc == 0 && reply != NULL)
+		*reply = body;
+	else
+		json_decref(body);
+	return rc;
+}
+
+static int perform(CURL *curl, const char *socket, json_t **reply, struct api_error *error)
+{
+	struct reply_buffer buffer = {0};
+	char text[CURL_ERROR_SIZE] = "";
+	CURLcode code;
+	long why = 0;
+	int rc;
+
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
+	code = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &why);
+	if (code == CURLE_OK)
+		rc = understand(curl, &buffer, reply, error);
+	else if (code == CURLE_COULDNT_CONNECT)
+		rc = unreachable(error, socket, (int)why);
+	else
+		rc = refuse(error, "protocol", "the card's API at %s did not answer: %s", socket,
+			    text[0] != '\0' ? text : curl_easy_strerror(code));
+	free(buffer.data);
+	return rc;
+}
+
+int api_request(const char *socket, const char *method, const char *path, const json_t *body, json_t **reply,
+		struct api_error *error)
+{
+	struct curl_slist *headers = NULL;
+	char url[URL_SIZE], *text = NULL;
+	CURL *curl;
+	int rc = -1;
+
+	if (reply != NULL)
+		*reply = NULL;
+	snprintf(url, sizeof(url), "http://localhost%s", path);
+	curl = curl_easy_init();
+	if (curl == NULL)
+		return refuse(error, "out_of_memory", "out of memory");
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	if (body != NULL) {
+		text = json_dumps(body, JSON_COMPACT);
+		headers = curl_slist_append(NULL, "Content-Type: application/json");
+		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+		if (text == NULL || headers == NULL) {
+			refuse(error, "out_of_memory", "out of memory");
+			goto out;
+		}
+	}
+	rc = perform(curl, socket, reply, error);
+out:
+	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
+	free(text);
+	return rc;
+}
+
+int api_call(const struct cli *cli, const char *method, json_t *body, json_t **reply, const char *path_format, ...)
+{
+	struct api_error error;
+	char path[URL_SIZE];
+	va_list args;
+	int rc;
+
+	va_start(args, path_format);
+	vsnprintf(path, sizeof(path), path_format, args);
+	va_end(args);
+	rc = api_request(cli->api_socket, method, path, body, reply, &error);
+	json_decref(body);
+	return rc == 0 ? 0 : cli_fail(cli, error.code, "%s", error.message);
+}
