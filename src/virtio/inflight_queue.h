@@ -133,13 +133,6 @@ static inline bool inflight_split_take(struct inflight_queue *q, uint16_t head)
 	return true;
 }
 
-/* It was read last, and not executed. */
-static inline void inflight_split_put_back(struct inflight_queue *q, uint16_t head)
-{
-	q->split->desc[head].inflight = 0;
-	record_order();
-}
-
 /* Before the used index moves: each head of the batch, then the batch. */
 static inline void inflight_split_link(struct inflight_queue *q, uint16_t head)
 {
@@ -202,18 +195,6 @@ static inline void inflight_packed_free(struct inflight_queue *q, uint16_t entry
 	q->next[last] = q->free_head;
 	q->packed->desc[last].next = q->free_head;
 	q->free_head = entry;
-}
-
-static inline void inflight_packed_put_back(struct inflight_queue *q, uint16_t entry)
-{
-	inflight_packed_free(q, entry);
-	record_order();
-	q->packed->free_head = entry;
-	record_order();
-	q->packed->old_free_head = entry;
-	record_order();
-	q->packed->desc[entry].inflight = 0;
-	record_order();
 }
 
 /* Before the first used descriptor is made visible: inflight_packed_free() of each of the batch, then this. */

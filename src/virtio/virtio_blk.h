@@ -32,7 +32,11 @@ enum {
 	VIRTIO_BLK_BATCH_MAX = 32,	       /* requests taken in one visit */
 	VIRTIO_BLK_VISIT_BYTES_MAX = 1 << 20,  /* bytes started in one visit (the request that crosses it still goes) */
 	VIRTIO_BLK_SEG_MAX = 126,
-	VIRTIO_BLK_DISCARD_SEG_MAX = 16,
+	VIRTIO_BLK_DISCARD_SEG_MAX = 16, /* ranges in a DISCARD, WRITE_ZEROES or SECURE_ERASE */
+	/* A range at most: what a back end does with it in one go is time that neighbours wait. */
+	VIRTIO_BLK_DISCARD_SECTORS_MAX = (32 << 20) / 512,
+	VIRTIO_BLK_ZEROES_SECTORS_MAX = (1 << 20) / 512,
+	VIRTIO_BLK_CONFIG_BYTES = 96, /* what a driver may read; what this device does not have reads as zero */
 };
 
 int virtio_worker_create(struct virtio_worker **out, unsigned requests_max); /* 0 or -ENOMEM */

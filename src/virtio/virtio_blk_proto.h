@@ -1,0 +1,69 @@
+/* virtio-blk on the wire (VIRTIO 1.2, 5.2): little endian, offsets in bytes. */
+#ifndef OUTBOARD_VIRTIO_VIRTIO_BLK_PROTO_H
+#define OUTBOARD_VIRTIO_VIRTIO_BLK_PROTO_H
+
+#include <stdint.h>
+
+/* Feature bits (5.2.3), by number. */
+enum virtio_blk_feature {
+	VBLK_F_SEG_MAX = 2,
+	VBLK_F_RO = 5,
+	VBLK_F_BLK_SIZE = 6,
+	VBLK_F_FLUSH = 9,
+	VBLK_F_TOPOLOGY = 10,
+	VBLK_F_CONFIG_WCE = 11,
+	VBLK_F_MQ = 12,
+	VBLK_F_DISCARD = 13,
+	VBLK_F_WRITE_ZEROES = 14,
+	VBLK_F_SECURE_ERASE = 16,
+};
+
+/* Configuration space (5.2.4): offsets. */
+enum virtio_blk_config_offset {
+	VBLK_CONFIG_CAPACITY = 0, /* le64, in sectors */
+	VBLK_CONFIG_SEG_MAX = 12,
+	VBLK_CONFIG_BLK_SIZE = 20,
+	VBLK_CONFIG_PHYSICAL_BLOCK_EXP = 24, /* u8 */
+	VBLK_CONFIG_ALIGNMENT_OFFSET = 25,   /* u8 */
+	VBLK_CONFIG_MIN_IO_SIZE = 26,	     /* le16 */
+	VBLK_CONFIG_OPT_IO_SIZE = 28,
+	VBLK_CONFIG_WRITEBACK = 32,  /* u8 */
+	VBLK_CONFIG_NUM_QUEUES = 34, /* le16 */
+	VBLK_CONFIG_MAX_DISCARD_SECTORS = 36,
+	VBLK_CONFIG_MAX_DISCARD_SEG = 40,
+	VBLK_CONFIG_DISCARD_SECTOR_ALIGNMENT = 44,
+	VBLK_CONFIG_MAX_WRITE_ZEROES_SECTORS = 48,
+	VBLK_CONFIG_MAX_WRITE_ZEROES_SEG = 52,
+	VBLK_CONFIG_WRITE_ZEROES_MAY_UNMAP = 56, /* u8 */
+	VBLK_CONFIG_MAX_SECURE_ERASE_SECTORS = 60,
+	VBLK_CONFIG_MAX_SECURE_ERASE_SEG = 64,
+	VBLK_CONFIG_SECURE_ERASE_SECTOR_ALIGNMENT = 68,
+};
+
+/* Requests (5.2.6): le32 type, le32 reserved, le64 sector, data, u8 status. */
+enum virtio_blk_type {
+	VBLK_T_IN = 0,
+	VBLK_T_OUT = 1,
+	VBLK_T_FLUSH = 4,
+	VBLK_T_GET_ID = 8,
+	VBLK_T_DISCARD = 11,
+	VBLK_T_WRITE_ZEROES = 13,
+	VBLK_T_SECURE_ERASE = 14,
+};
+
+enum virtio_blk_status { VBLK_S_OK, VBLK_S_IOERR, VBLK_S_UNSUPP };
+
+enum {
+	VBLK_SECTOR_BYTES = 512,
+	VBLK_SECTOR_SHIFT = 9,
+	VBLK_HEADER_BYTES = 16,
+	VBLK_HEADER_SECTOR = 8,
+	VBLK_ID_BYTES = 20,
+	/* A segment of DISCARD, WRITE_ZEROES, SECURE_ERASE: le64 sector, le32 sectors, le32 flags. */
+	VBLK_RANGE_BYTES = 16,
+	VBLK_RANGE_SECTORS = 8,
+	VBLK_RANGE_FLAGS = 12,
+	VBLK_RANGE_UNMAP = 1,
+};
+
+#endif

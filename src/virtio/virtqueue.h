@@ -1,0 +1,147 @@
+/*
+ * The inside of virtio_blk.h: worker, device, queue, request.
+ *
+ * A request's life: taken from the worker's free list when its chain is parsed; `submitted` to the target, or answered here;
+ * `done`, on its queue's list of those; published (status byte, used element), and free again. Its first two cache lines are all
+ * that a usual request touches.
+ */
+#ifndef OUTBOARD_VIRTIO_VIRTQUEUE_H
+#define OUTBOARD_VIRTIO_VIRTQUEUE_H
+
+#include "virtio/virtio_blk.h"
+#include "virtio/virtio_blk_proto.h"
+#include "virtio/vring.h"
+
+enum {
+	REQUEST_IOV_INLINE = 5,
+	REQUEST_IOV_MAX = 256, /* twice VIRTIO_BLK_SEG_MAX: each segment may lie across a border between regions */
+	REQUEST_RESERVE = VIRTIO_BLK_DISCARD_SEG_MAX, /* what one chain may need besides its own */
+	SIGHTINGS_MAX = 8,			      /* a power of two */
+	WORKER_IOVS = 256, /* iov arrays of REQUEST_IOV_MAX, for requests that need more than the inline ones */
+};
+
+enum request_flag {
+	REQUEST_ANSWERED = 1, /* not for the target: `answer` is its status, io.length_bytes the used length */
+	REQUEST_DATA_IN = 2,  /* there are writable bytes before the status byte */
+	REQUEST_LONG_IOV = 4, /* io.iov is one of the worker's */
+	REQUEST_RANGES = 8,   /* stands for several children */
+};
+
+struct request {
+	struct blk_io io;
+	struct virtqueue *vq;
+	uint8_t *status;	   /* NULL: the chain has none */
+	uint16_t id, slots, entry; /* of its chain */
+	uint8_t flags;
+	uint8_t answer;
+	union {
+		struct iovec iov[REQUEST_IOV_INLINE];
+		struct {
+			struct request *parent; /* of a child */
+			uint32_t pending;	/* of a parent: children that are not complete */
+			int32_t error;
+		};
+	};
+};
+
+_Static_assert(sizeof(struct request) == 192, "three cache lines");
+
+struct iov_array {
+	union {
+		struct iov_array *next; /* while it is free */
+		struct iovec iov[REQUEST_IOV_MAX];
+	};
+};
+
+struct virtio_worker {
+	struct blk_io *free;
+	unsigned free_count;
+	struct iov_array *free_iovs;
+	struct virtqueue *dirty; /* queues with requests done and not published */
+	struct request *requests;
+	struct iov_array *iovs;
+	struct ring_chain chains[RING_BATCH_MAX];
+	struct ring_segments segments;
+	struct vring_packed_desc copies[VIRTQUEUE_SIZE_MAX];
+};
+
+struct virtio_blk {
+	struct blk_target *target;
+	uint64_t features;
+	uint16_t queues_max;
+	uint8_t write_back; /* atomic: as CONFIG_WCE has it */
+	char serial[VBLK_ID_BYTES];
+	void (*broken)(void *context, unsigned queue, const char *why);
+	void *context;
+};
+
+/* Requests that were in the ring at one look and not at the one before. */
+struct sighting {
+	uint64_t since_tsc; /* that look before */
+	uint32_t count;
+};
+
+struct virtqueue {
+	struct virtio_ring ring;
+	struct virtio_worker *worker;
+	struct virtio_blk *blk;
+	struct blk_io *done; /* completed, in that order */
+	struct blk_io **done_tail;
+	struct virtqueue *dirty_next;
+	const struct guest_memory *memory;
+	uint64_t looked_tsc; /* when the ring was last looked at */
+	uint64_t features;
+	uint32_t in_flight;
+	int call_fd;
+	uint16_t index;
+	uint16_t known; /* requests seen in the ring and not taken: the sum of the sightings */
+	uint8_t sightings_first, sightings_count;
+	bool dirty;
+	bool stopping;
+	bool armed;
+	bool told; /* the owner knows that it is broken */
+
+	/* What a predecessor left to be done again: entries [redo_next, redo_count) of `redo`. */
+	uint16_t redo_next, redo_count;
+	uint16_t *redo;
+
+	struct sighting sightings[SIGHTINGS_MAX]; /* a ring, oldest first */
+	struct blk_io asking;			  /* the request at the head of the ring, as the target's allowance knows it */
+	struct virtqueue_accounts accounts;
+};
+
+/* What of the device a batch is judged by: read once a visit. */
+struct batch {
+	uint64_t capacity_bytes;
+	uint64_t block_mask;
+	uint64_t now_tsc;
+	bool read_only;
+	uint8_t write_flags;
+	unsigned count; /* requests for the target so far, [count] of ios */
+	uint64_t bytes;
+	struct blk_io *ios[RING_BATCH_MAX + REQUEST_RESERVE];
+};
+
+enum parse_result {
+	PARSE_OK,
+	PARSE_LATER, /* a pool has run out */
+	PARSE_BROKEN,
+};
+
+/* virtio_blk.c: the write cache as `state` has it. */
+void virtio_blk_cache_mode(struct virtio_blk *blk, const struct device_state *state);
+
+/* blk_request.c: fills `req` (from the pool, with vq set) from a chain. Children of a request with several ranges are taken from
+ * the pool and hang on io.next of their parent. */
+enum parse_result blk_request_parse(struct virtqueue *vq, const struct batch *b, const struct ring_chain *chain,
+				    struct request *req);
+void blk_request_complete(struct blk_io *io, int error);
+
+/* worker.c */
+struct request *worker_request_take(struct virtio_worker *w);
+void worker_request_put(struct virtio_worker *w, struct request *req); /* and its iov array, and its children that did not start */
+struct iovec *worker_iov_take(struct virtio_worker *w);
+
+#define COUNT(field, n) ACCOUNT_SET(field, (field) + (n))
+
+#endif
