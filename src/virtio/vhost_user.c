@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "virtio/vhost_user_internal.h"
 
+_Static_assert(sizeof(struct vhost_user) <= 6 * 1024, "ten thousand idle devices in one process");
+
 int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *config)
 {
 	struct vhost_user *v;
