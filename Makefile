@@ -23,8 +23,10 @@ asan: build-asan/build.ninja
 	@ninja -C build-asan
 	@test/run --build build-asan --unit
 
-fuzz: build-fuzz/build.ninja
+fuzz-build: build-fuzz/build.ninja
 	@ninja -C build-fuzz
+
+fuzz: fuzz-build
 	@fuzz/run
 
 format:
@@ -36,4 +38,4 @@ install: all
 clean:
 	@rm -rf build build-asan build-fuzz
 
-.PHONY: all demo check asan fuzz format install clean
+.PHONY: all demo check asan fuzz fuzz-build format install clean
