@@ -206,27 +206,58 @@ static void report_text(const struct bench *b)
 	printf("\n");
 }
 
-static void report_json(const struct bench *b)
+static void put(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *settings_json(const struct bench *b)
 {
 	const struct bench_blk_options *o = &b->options;
+	json_t *j = json_object();
+
+	json_object_set_new(j, "socket", json_string(o->socket_path));
+	json_object_set_new(j, "rw", json_string(o->rw));
+	put(j, "bs", o->request_bytes);
+	put(j, "qd", o->depth);
+	put(j, "queues", o->queue_count);
+	put(j, "seconds", o->seconds);
+	put(j, "region_bytes", b->region_bytes);
+	put(j, "rate_iops", o->rate_iops);
+	put(j, "ring_size", b->driver.queues[0].ring.size);
+	json_object_set_new(j, "packed", json_boolean(o->packed));
+	json_object_set_new(j, "indirect", json_boolean(o->indirect));
+	json_object_set_new(j, "verify", json_boolean(o->verify));
+	json_object_set_new(j, "inflight_record", json_boolean(b->driver.inflight.fd >= 0));
+	json_object_set_new(j, "huge_pages", json_boolean(b->driver.memory.huge_pages));
+	json_object_set_new(j, "cpu", o->cpu < 0 ? json_null() : json_integer(o->cpu));
+	return j;
+}
+
+static void report_json(const struct bench *b)
+{
 	const struct blk_load_result *r = &b->result;
 	struct figures f = figures_of(r);
-	json_t *j;
+	json_t *j = json_object(), *latency = json_object();
 
-	j = json_pack("{s:f, s:f, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:f, s:I, s:i, s:i, s:I, s:I}", "iops", f.iops,
-		      "mib_per_s", f.mib_per_s, "latency_ns", "avg", (json_int_t)f.avg_ns, "p50", (json_int_t)f.p50_ns, "p99",
-		      (json_int_t)f.p99_ns, "p999", (json_int_t)f.p999_ns, "max", (json_int_t)f.max_ns, "errors",
-		      (json_int_t)b->errors, "mismatches", (json_int_t)b->mismatches, "requests", (json_int_t)r->requests,
-		      "seconds", (double)r->elapsed_ns / 1e9, "kicks", (json_int_t)r->kicks, "reconnects", (int)r->reconnects,
-		      "reposted", (int)r->reposted, "longest_pause_ns", (json_int_t)f.gap_ns, "batches", (json_int_t)r->batches);
-	json_object_set_new(j, "settings",
-			    json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:i, s:o}", "socket",
-				      o->socket_path, "rw", o->rw, "bs", (int)o->request_bytes, "qd", (int)o->depth, "queues",
-				      (int)o->queue_count, "region_bytes", (json_int_t)b->region_bytes, "rate_iops",
-				      (json_int_t)o->rate_iops, "packed", (int)o->packed, "indirect", (int)o->indirect, "verify",
-				      (int)o->verify, "inflight_record", (int)(b->driver.inflight.fd >= 0), "huge_pages",
-				      (int)b->driver.memory.huge_pages, "seconds", (int)o->seconds, "cpu",
-				      o->cpu < 0 ? json_null() : json_integer(o->cpu)));
+	put(latency, "avg", f.avg_ns);
+	put(latency, "p50", f.p50_ns);
+	put(latency, "p99", f.p99_ns);
+	put(latency, "p999", f.p999_ns);
+	put(latency, "max", f.max_ns);
+	json_object_set_new(j, "iops", json_real(f.iops));
+	json_object_set_new(j, "mib_per_s", json_real(f.mib_per_s));
+	json_object_set_new(j, "latency_ns", latency);
+	put(j, "errors", b->errors);
+	put(j, "mismatches", b->mismatches);
+	put(j, "requests", r->requests);
+	json_object_set_new(j, "seconds", json_real((double)r->elapsed_ns / 1e9));
+	put(j, "kicks", r->kicks);
+	put(j, "batches", r->batches);
+	put(j, "reconnects", r->reconnects);
+	put(j, "reposted", r->reposted);
+	put(j, "longest_pause_ns", f.gap_ns);
+	json_object_set_new(j, "settings", settings_json(b));
 	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	printf("\n");
 	json_decref(j);
@@ -252,6 +283,7 @@ static int run(struct bench *b)
 	struct blk_driver_config config = {.queue_count = o->queue_count,
 					   .depth = o->depth,
 					   .data_bytes = o->request_bytes,
+					   .ring_size_min = o->ring_size,
 					   .packed = o->packed,
 					   .indirect = o->indirect};
 	uint64_t tag = 0;

@@ -12,6 +12,7 @@ struct bench_blk_options {
 	bool random;
 	uint16_t depth;
 	uint16_t queue_count;
+	uint16_t ring_size; /* at least; 0: as small as depth allows */
 	uint32_t request_bytes;
 	uint64_t region_bytes; /* 0: all of the device */
 	uint64_t rate_iops;    /* 0: as fast as it goes */

@@ -169,6 +169,7 @@ static int create_queues(struct blk_driver *driver)
 	struct driver_ring_config ring = {.chain_count = config->depth,
 					  .packed = config->packed,
 					  .indirect = config->indirect,
+					  .size_min = config->ring_size_min,
 					  .event_idx = (driver->features & BIT(VIRTIO_RING_F_EVENT_IDX)) != 0};
 	uint32_t segments = segments_for(driver, config->data_bytes);
 	uint64_t bytes;

@@ -8,13 +8,14 @@
 
 #include "load/driver_ring_kinds.h"
 
-enum { TABLE_ALIGN_BYTES = 64, AREA_SLACK_BYTES = 4 * 128 };
+enum { SIZE_MIN = 2, TABLE_ALIGN_BYTES = 64, AREA_SLACK_BYTES = 4 * 128 };
 
 uint16_t driver_ring_size(const struct driver_ring_config *config)
 {
-	uint32_t slots = (uint32_t)config->chain_count * (config->indirect ? 1u : config->segments_max),
-		 size = DRIVER_RING_SIZE_MIN;
+	uint32_t slots = (uint32_t)config->chain_count * (config->indirect ? 1u : config->segments_max), size = SIZE_MIN;
 
+	if (slots != 0 && slots < config->size_min)
+		slots = config->size_min;
 	if (slots == 0 || slots > DRIVER_RING_SIZE_MAX || config->segments_max > DRIVER_CHAIN_SEGMENTS_MAX)
 		return 0;
 	while (size < slots)

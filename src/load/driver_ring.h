@@ -25,7 +25,6 @@
 #include "load/shared_memory.h"
 
 enum {
-	DRIVER_RING_SIZE_MIN = 64,
 	DRIVER_RING_SIZE_MAX = 1024, /* libvhost-user and SPDK accept no more */
 	DRIVER_CHAIN_SEGMENTS_MAX = 128,
 };
@@ -36,6 +35,7 @@ struct driver_ring_config {
 	bool packed;
 	bool indirect;
 	bool event_idx;
+	uint16_t size_min; /* of the ring, in slots; 0: as small as its chains allow (fewer cache lines to pass to and fro) */
 };
 
 struct driver_segment {

@@ -131,7 +131,7 @@ static void round_trips(struct rig *rig)
 		total += n;
 	}
 	assert_int_equal(idle_count, CHAINS);
-	assert_true(total > 10 * rig->ring.size);
+	assert_true(total > 10u * rig->ring.size);
 }
 
 static void test_round_trips(void **state)
@@ -290,7 +290,12 @@ static void test_sizes(void **state)
 	c.chain_count = 341;
 	assert_int_equal(driver_ring_size(&c), 1024);
 	c.chain_count = 1;
-	assert_int_equal(driver_ring_size(&c), DRIVER_RING_SIZE_MIN);
+	assert_int_equal(driver_ring_size(&c), 4);
+	c.size_min = 100;
+	assert_int_equal(driver_ring_size(&c), 128);
+	c.size_min = 2000;
+	assert_int_equal(driver_ring_size(&c), 0);
+	c.size_min = 0;
 	assert_int_equal(shared_memory_create(&memory, 1), 0);
 	assert_int_equal(memory.size_bytes, SHARED_MEMORY_ALIGN_BYTES);
 	assert_int_equal((uintptr_t)memory.base % SHARED_MEMORY_ALIGN_BYTES, 0);
