@@ -32,7 +32,7 @@ struct vhost_user_ops {
 	/* Stop serving it; when nothing is in flight, call vhost_user_queue_stopped(index) (also from within this call). Called
 	 * only for a queue that was started. */
 	void (*queue_stop)(void *device, unsigned index);
-	/* Features were acknowledged, or all state was reset (RESET_DEVICE, status 0). No queue is served. */
+	/* Features were acknowledged, or all state was reset (RESET_DEVICE). No queue is served. */
 	void (*features_changed)(void *device);
 };
 

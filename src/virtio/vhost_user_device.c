@@ -86,13 +86,14 @@ int vhost_user_reset_owner(struct vhost_user *v, struct vhost_user_message *m)
 int vhost_user_reset_device(struct vhost_user *v, struct vhost_user_message *m)
 {
 	(void)m;
-	for (unsigned i = 0; i < v->queues_max; i++)
-		vhost_user_ring_reset(v, i);
+	for (unsigned i = 0; i < v->queues_max; i++) {
+		vhost_user_ring_stop(v, i);
+		memset(&v->state.queues[i], 0, sizeof(v->state.queues[i]));
+	}
 	vhost_user_inflight_drop(v); /* nothing is in flight: its queues were stopped */
 	v->state.features = 0;
 	v->state.flags &= (uint8_t)~DEVICE_STATE_FEATURES_SET;
 	v->state.status = 0;
-	v->state.needs_reset = 0;
 	v->ops->features_changed(v->device);
 	return 0;
 }
@@ -115,7 +116,11 @@ uint32_t vhost_user_quiesce_status(const struct vhost_user *v, const struct vhos
 	return m->payload.u64 == 0 ? UINT32_MAX : 0;
 }
 
-/* VIRTIO 1.2, 2.1: writing 0 resets the device. NEEDS_RESET is ours to set. */
+/*
+ * NEEDS_RESET is ours to set. Writing 0 resets the device (VIRTIO 1.2, 2.1), and so it stops serving; but where its rings stood is
+ * kept, since QEMU (7.2) writes 0 whenever it stops a device, also for a VM that is only paused, and asks with GET_VRING_BASE
+ * afterwards. A reset device gets new positions with SET_VRING_BASE in any case.
+ */
 int vhost_user_set_status(struct vhost_user *v, struct vhost_user_message *m)
 {
 	uint64_t status = m->payload.u64;
@@ -123,7 +128,8 @@ int vhost_user_set_status(struct vhost_user *v, struct vhost_user_message *m)
 	if (status > UINT8_MAX)
 		return vhost_user_refuse(v, m->header.request, -EPROTO, "0x%llx is no device status", (unsigned long long)status);
 	if (status == 0)
-		return vhost_user_reset_device(v, m);
+		for (unsigned i = 0; i < v->queues_max; i++)
+			vhost_user_ring_stop(v, i);
 	v->state.status = (uint8_t)(status & ~(uint64_t)VIRTIO_CONFIG_S_NEEDS_RESET);
 	return 0;
 }

@@ -89,7 +89,7 @@ int vhost_user_refuse(const struct vhost_user *v, uint32_t request, int error, c
 /* vhost_user_ring.c */
 bool vhost_user_packed(const struct vhost_user *v);
 int vhost_user_rings_start(struct vhost_user *v); /* starts every ring that is ready and not yet served */
-void vhost_user_ring_reset(struct vhost_user *v, unsigned index);
+void vhost_user_ring_stop(struct vhost_user *v, unsigned index);
 
 /* vhost_user_inflight.c */
 int vhost_user_inflight_prepare(struct vhost_user *v, unsigned index); /* before a ring starts */

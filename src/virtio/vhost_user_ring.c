@@ -102,8 +102,9 @@ int vhost_user_rings_start(struct vhost_user *v)
 	return 0;
 }
 
-/* Stops it as GET_VRING_BASE does. Its call and error descriptors stay: the VMM gave them for the connection. */
-static void ring_stop(struct vhost_user *v, unsigned index)
+/* What GET_VRING_BASE does: it stays stopped until the next SET_VRING_KICK. Its call and error descriptors stay: the VMM gave them
+ * for the connection. */
+void vhost_user_ring_stop(struct vhost_user *v, unsigned index)
 {
 	struct virtqueue_state *q = &v->state.queues[index];
 	bool any_broken = false;
@@ -115,12 +116,6 @@ static void ring_stop(struct vhost_user *v, unsigned index)
 		any_broken |= v->state.queues[i].broken != 0;
 	if (!any_broken)
 		v->state.needs_reset = 0;
-}
-
-void vhost_user_ring_reset(struct vhost_user *v, unsigned index)
-{
-	ring_stop(v, index);
-	memset(&v->state.queues[index], 0, sizeof(v->state.queues[index]));
 }
 
 /* ---- which queues a message disturbs ---- */
@@ -218,7 +213,7 @@ int vhost_user_get_vring_base(struct vhost_user *v, struct vhost_user_message *m
 
 	if (vhost_user_packed(v))
 		answer.num |= (uint32_t)q->next_used << 16;
-	ring_stop(v, index);
+	vhost_user_ring_stop(v, index);
 	return vhost_user_reply(v, m, &answer, sizeof(answer), -1);
 }
 

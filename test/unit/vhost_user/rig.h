@@ -2,13 +2,13 @@
  * A vhost-user back end on a socketpair, with a VMM's end that the test speaks through and a device that only counts. A test
  *reaches a stage of the set-up as QEMU 7.2 goes through it, then does what it is about.
  *
- * QEMU 7.2's order, hw/virtio/vhost-user.c and hw/block/vhost-user-blk.c:
+ * What QEMU 7.2 sends (vhost-user-blk-pci, recorded from Debian's):
  *	connect	GET_FEATURES, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_MAX_MEM_SLOTS, SET_BACKEND_REQ_FD
  *		(need_reply), SET_OWNER, GET_FEATURES, SET_VRING_CALL and SET_VRING_ERR of every queue, GET_CONFIG
- *	start	SET_FEATURES, GET_INFLIGHT_FD, SET_INFLIGHT_FD, SET_FEATURES, ADD_MEM_REG of every region (SET_MEM_TABLE without
- *		CONFIGURE_MEM_SLOTS), and for every queue SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_KICK,
- *		SET_VRING_CALL; then SET_VRING_ENABLE 1 of every queue
- *	stop	SET_VRING_ENABLE 0 and GET_VRING_BASE of every queue
+ *	start	SET_FEATURES, GET_STATUS, SET_STATUS, GET_INFLIGHT_FD, SET_INFLIGHT_FD, SET_VRING_CALL of every queue, SET_FEATURES,
+ *		GET_STATUS, ADD_MEM_REG of every region (need_reply), of every queue that the driver set up SET_VRING_NUM,
+ *		SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_KICK; then SET_VRING_ENABLE 1 of all, GET_STATUS, SET_STATUS
+ *	stop	SET_STATUS 0, SET_VRING_ENABLE 0 of every queue, GET_VRING_BASE of those set up
  */
 #ifndef OUTBOARD_TEST_VHOST_USER_RIG_H
 #define OUTBOARD_TEST_VHOST_USER_RIG_H

@@ -101,6 +101,8 @@ static void resets_while_queues_are_served(void **state)
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_RESET_DEVICE), 0);
 	assert_int_equal(r->device.running, 0);
 	assert_int_equal(vhost_user_state(r->v)->queues[1].size, 0);
+	assert_int_equal(vhost_user_state(r->v)->features, 0);
+	assert_int_equal(vhost_user_state(r->v)->region_count, 1); /* the VMM tells only changes of memory */
 	assert_int_equal(vhost_user_fds(r->v)->kick[1], -1);
 	assert_int_equal(vhost_user_fds(r->v)->inflight, -1);
 	r->device.stops_later = false;
@@ -109,9 +111,11 @@ static void resets_while_queues_are_served(void **state)
 	waits_for_all(r, VHOST_USER_SET_STATUS, &zero, sizeof(zero), -1);
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_SET_STATUS), 0);
 	assert_int_equal(r->device.running, 0);
+	assert_int_equal(vhost_user_state(r->v)->queues[1].size, RIG_RING_SIZE);
 	r->device.stops_later = false;
-	rig_reach(r, RIG_PROTOCOL, RIG_FEATURES_SET);
-	rig_reach(r, RIG_MEMORY, RIG_SERVED);
+	for (unsigned i = 0; i < RIG_QUEUES; i++)
+		rig_ring(r, i, RIG_RING_SIZE, 0);
+	assert_int_equal(r->device.running, 0xf); /* they were enabled all the time */
 	waits_for_all(r, VHOST_USER_RESET_OWNER, NULL, 0, -1);
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_RESET_OWNER), 0);
 	assert_int_equal(r->device.running, 0); /* disabled, all else as it was */

@@ -24,10 +24,14 @@ static void serves_after_the_sequence_of_qemu(void **state)
 	assert_int_equal(r->device.features_changes, 1); /* the same as before */
 	rig_reach(r, RIG_FEATURES_SET, RIG_SERVED);
 	assert_int_equal(r->device.starts, RIG_QUEUES);
-	for (unsigned i = 0; i < RIG_QUEUES; i++) {
-		rig_do_state(r, VHOST_USER_SET_VRING_ENABLE, i, 0);
-		assert_false(vhost_user_queue_served(r->v, i));
+	rig_do_u64(r, VHOST_USER_SET_STATUS, 0xf);
+	for (unsigned i = 0; i < RIG_QUEUES; i++)
 		vhost_user_state(r->v)->queues[i].next_avail = (uint16_t)(100 + i);
+	rig_do_u64(r, VHOST_USER_SET_STATUS, 0);
+	assert_int_equal(r->device.running, 0);
+	for (unsigned i = 0; i < RIG_QUEUES; i++)
+		rig_do_state(r, VHOST_USER_SET_VRING_ENABLE, i, 0);
+	for (unsigned i = 0; i < RIG_QUEUES; i++) {
 		rig_do_state(r, VHOST_USER_GET_VRING_BASE, i, 0);
 		assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_VRING_BASE), (uint64_t)(100 + i) << 32 | i);
 		assert_int_equal(vhost_user_fds(r->v)->kick[i], -1);
@@ -247,7 +251,6 @@ static void shows_and_resets_the_status(void **state)
 {
 	struct rig *r = *state;
 	struct vhost_user_header header;
-	const struct device_state *s = vhost_user_state(r->v);
 	int err = eventfd(0, EFD_CLOEXEC);
 	uint64_t queue = 0, count;
 
@@ -264,13 +267,10 @@ static void shows_and_resets_the_status(void **state)
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_STATUS), 0x4f);
 	rig_do_u64(r, VHOST_USER_SET_STATUS, 0);
 	assert_int_equal(r->device.running, 0);
-	assert_int_equal(r->device.features_changes, 2);
-	assert_int_equal(s->features, 0);
-	assert_int_equal(s->region_count, 1); /* the VMM tells only changes of memory */
 	rig_do(r, VHOST_USER_GET_STATUS, NULL, 0, -1);
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_STATUS), 0);
-	rig_reach(r, RIG_PROTOCOL, RIG_FEATURES_SET);
-	rig_reach(r, RIG_MEMORY, RIG_SERVED);
+	rig_ring(r, 0, RIG_RING_SIZE, 0);
+	assert_int_equal(r->device.running, 1); /* the one that was broken */
 	close(err);
 }
 
