@@ -242,8 +242,10 @@ static unsigned pass(struct poller *p, uint64_t *now_tsc)
 {
 	unsigned worked = 0, completed;
 
-	if (!mailbox_empty(&p->mailbox))
+	if (!mailbox_empty(&p->mailbox)) {
 		worked += mailbox_run(&p->mailbox);
+		*now_tsc = clock_tsc(); /* what was added is not newer than this pass */
+	}
 	worked += release_held(p, *now_tsc);
 	worked += visit_active(p, now_tsc);
 	completed = volume_engine_poll(p->engine, *now_tsc);
