@@ -3,17 +3,15 @@
  *
  * Theory of operation. OpenSSL allocates its expanded keys itself, with OPENSSL_zalloc(), and its secure heap does not cover
  * cipher contexts. The only door is CRYPTO_set_mem_functions(), which is process-wide and must be passed before OpenSSL's first
- * allocation. It is passed at the first use of this file; from then on what OpenSSL allocates on a thread that is inside
- * key_create() comes from the secret heap, and everything else from malloc() as before. A process that has used OpenSSL earlier
- * gets no keys from this kernel (-EPERM) rather than keys in ordinary memory.
+ * allocation. So it is passed before main() (the card opens sealed keys with OpenSSL before it opens its first volume): from then
+ * on what OpenSSL allocates on a thread that is inside key_create() comes from the secret heap, and everything else from malloc()
+ * as before. Should anything have been quicker, this kernel makes no keys (-EPERM) rather than keys in ordinary memory.
  *
  * A context changes with every unit (its tweak), so a key belongs to one thread at a time, as the volume that owns it does.
  */
 #include <errno.h>
-#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/secret_heap.h"
@@ -23,7 +21,6 @@ struct crypt_key {
 	EVP_CIPHER_CTX *context[2]; /* by direction */
 };
 
-static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
 static bool memory_ready;
 static _Thread_local bool memory_secret; /* this thread's allocations are key material */
 
@@ -63,14 +60,13 @@ static void *memory_realloc(void *memory, size_t size, const char *file, int lin
 	return moved;
 }
 
-static void memory_setup(void)
+__attribute__((constructor)) static void memory_setup(void)
 {
 	memory_ready = CRYPTO_set_mem_functions(memory_alloc, memory_realloc, memory_free) == 1;
 }
 
 static bool openssl_available(void)
 {
-	pthread_once(&memory_once, memory_setup);
 	return memory_ready;
 }
 
