@@ -42,6 +42,7 @@ int vhost_user_set_features(struct vhost_user *v, struct vhost_user_message *m)
 		return 0;
 	v->state.features = features;
 	v->state.flags |= DEVICE_STATE_FEATURES_SET;
+	v->state.write_cache = 0; /* another driver: it starts from the default (VIRTIO 1.2, 5.2.5) */
 	if (vhost_user_packed(v) != was_packed)
 		vhost_user_inflight_drop(v); /* laid out for the other kind of ring */
 	v->ops->features_changed(v->device);
@@ -94,6 +95,7 @@ int vhost_user_reset_device(struct vhost_user *v, struct vhost_user_message *m)
 	v->state.features = 0;
 	v->state.flags &= (uint8_t)~DEVICE_STATE_FEATURES_SET;
 	v->state.status = 0;
+	v->state.write_cache = 0;
 	v->ops->features_changed(v->device);
 	return 0;
 }

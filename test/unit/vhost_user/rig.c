@@ -20,6 +20,7 @@ static int config_read(void *device, uint32_t offset, void *data, uint32_t size)
 
 	assert_true(offset + size <= RIG_CONFIG_BYTES);
 	memcpy(data, r->device.config + offset, size);
+	r->device.config_read_bytes = size;
 	return r->device.config_error;
 }
 

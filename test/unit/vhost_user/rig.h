@@ -46,6 +46,7 @@ struct rig_device {
 	unsigned starts, stops, features_changes;
 	uint8_t config[RIG_CONFIG_BYTES];
 	int config_error;
+	uint32_t config_read_bytes; /* of the last call */
 };
 
 struct rig {

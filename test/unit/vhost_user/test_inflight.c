@@ -109,12 +109,12 @@ static void given_back_after_a_reconnect(void **state)
 	close(fd);
 }
 
-static void must_fail(struct rig *r, struct vhost_user_inflight_area area, int fd)
+static void must_fail(struct rig *r, struct vhost_user_inflight_area area, int fd, const char *why)
 {
 	rig_log_begin();
 	rig_send(r, VHOST_USER_SET_INFLIGHT_FD, RIG_NEED_REPLY, &area, sizeof(area), &fd, 1);
 	assert_int_equal(rig_run(r), 0);
-	rig_log_end(1, "SET_INFLIGHT_FD");
+	rig_log_end(1, why);
 	assert_int_not_equal(rig_reply_u64(r, VHOST_USER_SET_INFLIGHT_FD), 0);
 }
 
@@ -129,18 +129,18 @@ static void regions_that_do_not_fit(void **state)
 	rig_reach(r, RIG_NEW, RIG_FEATURES_SET);
 	area = good;
 	area.mmap_size = size_bytes - 1;
-	must_fail(r, area, fd);
+	must_fail(r, area, fd, "SET_INFLIGHT_FD refused: in-flight region of");
 	area.mmap_size = size_bytes + 1; /* beyond the file */
-	must_fail(r, area, fd);
+	must_fail(r, area, fd, "SET_INFLIGHT_FD refused: in-flight region of");
 	area.mmap_size = UINT64_MAX;
-	must_fail(r, area, fd);
+	must_fail(r, area, fd, "SET_INFLIGHT_FD refused: in-flight region of");
 	area = good;
 	area.mmap_offset = 64;
-	must_fail(r, area, fd);
+	must_fail(r, area, fd, "SET_INFLIGHT_FD refused: in-flight region of");
 	area.mmap_offset = UINT64_MAX - 63;
-	must_fail(r, area, fd);
-	must_fail(r, good, event);
-	must_fail(r, good, r->vmm);
+	must_fail(r, area, fd, "SET_INFLIGHT_FD refused: in-flight region of");
+	must_fail(r, good, event, "is no memfd");
+	must_fail(r, good, r->vmm, "is no memfd");
 	assert_int_equal(vhost_user_fds(r->v)->inflight, -1);
 	rig_do(r, VHOST_USER_SET_INFLIGHT_FD, &good, sizeof(good), fd);
 	close(fd);

@@ -196,6 +196,20 @@ static void queues_that_are_not_there(void **state)
 	}
 }
 
+/* An answer is for what can fail, not for what may not be said. */
+static void violations_close_also_where_an_answer_was_asked(void **state)
+{
+	struct rig *r = *state;
+	struct vhost_user_vring_state odd = {0, 3};
+
+	rig_reach(r, RIG_NEW, RIG_FEATURES_SET);
+	rig_log_begin();
+	rig_send(r, VHOST_USER_SET_VRING_NUM, RIG_NEED_REPLY, &odd, sizeof(odd), NULL, 0);
+	assert_int_equal(rig_run(r), -EPROTO);
+	rig_log_end(1, "SET_VRING_NUM");
+	assert_true(rig_nothing_to_read(r));
+}
+
 static void sizes_that_rings_cannot_have(void **state)
 {
 	static const uint32_t sizes[] = {0, 3, 100, 1023, 2048, 32768, 65536, 65536 + 128, UINT32_MAX};
@@ -459,6 +473,7 @@ int main(void)
 		cmocka_unit_test(messages_that_are_not_spoken),
 		cmocka_unit_test(protocol_features_that_were_not_negotiated),
 		cmocka_unit_test(queues_that_are_not_there),
+		RIG_TEST(violations_close_also_where_an_answer_was_asked),
 		cmocka_unit_test(sizes_that_rings_cannot_have),
 		RIG_TEST(a_ring_size_that_later_features_forbid),
 		RIG_TEST(a_packed_ring_that_starts_beyond_its_end),

@@ -149,6 +149,11 @@ static void shows_the_config_space(void **state)
 	rig_do(r, VHOST_USER_GET_CONFIG, &ask, 12 + ask.size, -1);
 	rig_reply(r, VHOST_USER_GET_CONFIG, &answer, 12 + ask.size, NULL);
 	assert_memory_equal(answer.data, r->device.config, RIG_CONFIG_BYTES);
+	ask = (struct vhost_user_config_space){.offset = 16, .size = 4};
+	rig_do(r, VHOST_USER_GET_CONFIG, &ask, 12 + ask.size, -1);
+	rig_reply(r, VHOST_USER_GET_CONFIG, &answer, 12 + ask.size, NULL);
+	assert_memory_equal(answer.data, r->device.config + 16, 4);
+	assert_int_equal(r->device.config_read_bytes, 4);
 	/* Past its end there is nothing, which reads as 0. */
 	ask = (struct vhost_user_config_space){.offset = RIG_CONFIG_BYTES - 2, .size = 10};
 	rig_do(r, VHOST_USER_GET_CONFIG, &ask, 12 + ask.size, -1);
