@@ -13,8 +13,9 @@
 enum { DESCRIPTORS_WANTED = 200000 };
 
 static const int capabilities[] = {
-	CAP_CHOWN,    /* the socket of a device belongs to whom its owner says */
-	CAP_IPC_LOCK, /* keys are locked in memory */
+	CAP_CHOWN,	  /* the socket of a device belongs to whom its owner says */
+	CAP_DAC_OVERRIDE, /* images, and sockets given away before, may belong to the VMM's user */
+	CAP_IPC_LOCK,	  /* keys are locked in memory */
 };
 
 static const int calls[] = {

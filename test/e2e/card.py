@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+"""The card process, told what to do as control would: attach, detach, disconnect, reconnect, grow, stop, and nonsense."""
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import tap
+from card import PATIENCE_S, Card, Refused, bench, volume
+
+VERIFY = ("--rw", "mixed", "--verify", "--seconds", "1")
+
+
+class CardTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="outboard-card-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.card = Card(self.path("card.log"))
+        self.addCleanup(self.card.kill)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def connect(self, path):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.settimeout(PATIENCE_S)
+        s.connect(path)
+        self.addCleanup(s.close)
+        return s
+
+    def refused(self, code, op, **fields):
+        with self.assertRaises(Refused) as caught:
+            self.card.call(op, **fields)
+        self.assertEqual(caught.exception.code, code, caught.exception.message)
+        return caught.exception.message
+
+
+class Devices(CardTest):
+    def test_memory_volume_holds_what_was_written(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"), queues=4)
+        for more in ((), ("--packed",), ("--queues", "4"), ("--indirect",)):
+            result = bench(s, *VERIFY, *more)
+            self.assertEqual((result["status"], result["errors"]), (0, 0), result)
+
+    def test_file_volume_holds_what_was_written(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        s = self.card.attach(v, self.path("f.sock"), queues=2)
+        result = bench(s, *VERIFY, "--queues", "2")
+        self.assertEqual((result["status"], result["errors"]), (0, 0), result)
+        self.assertEqual(os.stat(v["path"]).st_size, v["size_bytes"])
+        self.assertEqual(stat.S_IMODE(os.stat(v["path"]).st_mode), 0o600)
+
+    def test_attach_twice_is_attach_once(self):
+        v = volume("m")
+        s = self.card.attach(v, self.path("m.sock"))
+        self.assertEqual(self.card.call("attach", volume=v, socket=s)["socket"], s)
+        self.assertEqual(len(self.card.call("stats", all=True)["devices"]), 1)
+
+    def test_attach_elsewhere_is_a_conflict(self):
+        v = volume("m")
+        s = self.card.attach(v, self.path("m.sock"))
+        self.assertIn(s, self.refused("conflict", "attach", volume=v, socket=self.path("other.sock")))
+
+    def test_detach_removes_the_socket_and_is_idempotent(self):
+        v = volume("m")
+        s = self.card.attach(v, self.path("m.sock"))
+        for _ in range(2):
+            self.card.call("detach", volume_id=v["id"])
+            self.assertFalse(os.path.exists(s))
+
+    def test_detach_in_the_middle_of_io_closes_the_connection(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        s = self.card.attach(v, self.path("f.sock"))
+        load = subprocess.Popen([tap.build("outboard"), "bench", "blk", "--socket", s, "--seconds", "30", "--json"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.card.wait_event("device", volume_id=v["id"], state="connected")
+        time.sleep(0.3)
+        self.card.call("detach", volume_id=v["id"])
+        self.assertNotEqual(load.wait(PATIENCE_S), 0)
+        self.assertEqual(self.card.call("stats", all=True)["devices"], [])
+        self.assertEqual(self.card.call("stats")["pollers"][0]["queues"], 0)
+
+    def test_a_vmm_that_is_killed_and_one_that_comes_after(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        s = self.card.attach(v, self.path("f.sock"))
+        for _ in range(5):
+            load = subprocess.Popen([tap.build("outboard"), "bench", "blk", "--socket", s, "--seconds", "30", "--rw", "randwrite"],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.card.wait_event("device", state="connected")
+            time.sleep(0.1)
+            load.kill()
+            load.wait()
+            self.card.wait_event("device", state="waiting")
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+        self.assertEqual(self.card.device("f")["connects"], 6)
+
+    def test_nothing_is_leaked_by_connections(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        descriptors = f"/proc/{self.card.process.pid}/fd"
+
+        def cycle():
+            bench(s, "--seconds", "1", "--rate", "1000")
+            self.card.wait_event("device", state="waiting")
+            return len(os.listdir(descriptors))
+        first = cycle()
+        for _ in range(3):
+            self.connect(s).close()
+        self.assertEqual(cycle(), first)
+
+    def test_a_second_vmm_is_turned_away_and_the_first_unharmed(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        first = self.connect(s)
+        self.card.wait_event("device", state="connected")
+        self.assertEqual(self.connect(s).recv(1), b"")
+        first.close()
+        self.card.wait_event("device", state="waiting")
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
+    def test_socket_permissions_are_as_asked(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"), uid=12345, gid=23456, mode=0o660)
+        st = os.stat(s)
+        self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (12345, 23456, 0o660))
+        self.card.kill()
+        self.card = Card(self.path("card.log"))  # the socket it left belongs to somebody else, and is replaced all the same
+        self.addCleanup(self.card.kill)
+        self.card.attach(volume("m"), s)
+        s = self.card.attach(volume("n"), self.path("n.sock"))
+        self.assertEqual(stat.S_IMODE(os.stat(s).st_mode), 0o600)
+
+    def test_a_read_only_volume_refuses_writes_and_is_unchanged(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        s = self.card.attach(v, self.path("f.sock"))
+        self.card.call("detach", volume_id=v["id"])
+        v["read_only"] = True
+        self.card.call("attach", volume=v, socket=s)
+        self.assertEqual(bench(s, "--rw", "randread", "--seconds", "1")["status"], 0)
+        refused = subprocess.run([tap.build("outboard"), "bench", "blk", "--socket", s, "--rw", "randwrite"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("read-only", refused.stdout)
+        with open(v["path"], "rb") as f:
+            self.assertEqual(f.read().strip(b"\0"), b"")
+
+    def test_growth_reaches_a_connected_device_and_the_file(self):
+        for v in (volume("f", "file", path=self.path("f.img")), volume("m")):
+            s = self.card.attach(v, self.path(v["name"] + ".sock"))
+            load = subprocess.Popen([tap.build("outboard"), "bench", "blk", "--socket", s, "--seconds", "2", *VERIFY[:3]],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.card.wait_event("device", volume_id=v["id"], state="connected")
+            self.card.call("resize", volume_id=v["id"], volume=v, size_bytes=v["size_bytes"] * 2)
+            self.assertEqual(load.wait(PATIENCE_S), 0)
+            self.assertEqual(bench(s, *VERIFY, "--region", str(v["size_bytes"] * 2))["status"], 0)
+            self.refused("bad_request", "resize", volume_id=v["id"], volume=v, size_bytes=4096)
+        self.assertEqual(os.stat(self.path("f.img")).st_size, 128 << 20)
+
+    def test_a_rate_is_kept_and_can_be_changed_while_busy(self):
+        v = volume("m", iops=2000)
+        s = self.card.attach(v, self.path("m.sock"))
+        slow = bench(s, "--rw", "randread", "--qd", "16", "--seconds", "2")
+        self.assertLess(slow["iops"], 2000 * 1.6)  # what the bucket holds at the start comes on top
+        self.card.call("rate", volume_id=v["id"], iops=0, throughput_bytes=0, burst=False)
+        self.assertGreater(bench(s, "--rw", "randread", "--qd", "16", "--seconds", "1")["iops"], slow["iops"])
+
+    def test_sleeping_queues_cost_nothing_and_wake(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        result = bench(s, "--qd", "1", "--rate", "200", "--seconds", "1")
+        self.assertEqual(result["status"], 0)
+        self.assertGreater(self.card.device("m")["queues"][0]["stages"][0]["departures"], 50)
+        self.assertGreater(self.card.call("stats")["pollers"][0]["sleeps"], 10)
+
+
+class Stats(CardTest):
+    def test_little_s_law_holds_for_every_stage(self):
+        v = volume("f", "file", path=self.path("f.img"), iops=5000)
+        s = self.card.attach(v, self.path("f.sock"))
+        bench(s, "--rw", "mixed", "--qd", "32", "--seconds", "1")
+        device = self.card.device("f")
+        stages = device["stages"] + [stage for q in device["queues"] for stage in q["stages"]]
+        self.assertEqual({stage["name"] for stage in stages}, {"ring", "device", "held", "backend"})
+        for stage in stages:
+            self.assertEqual(stage["arrivals"], stage["departures"], stage["name"])
+            self.assertEqual(sum(n for _, n in stage["wait_histogram_ns"]), stage["departures"], stage["name"])
+            if stage["name"] != "ring":  # its wait is an upper bound by definition
+                self.assertAlmostEqual(stage["occupancy_ns"] / max(stage["wait_ns"], 1), 1, delta=0.02, msg=stage["name"])
+
+    def test_devices_that_never_worked_are_left_out_unless_asked_for(self):
+        self.card.attach(volume("m"), self.path("m.sock"))
+        self.assertEqual(self.card.call("stats")["devices"], [])
+        self.assertEqual(len(self.card.call("stats", all=True)["devices"]), 1)
+
+    def test_a_long_reply_arrives_whole(self):
+        for i in range(400):
+            self.card.attach(volume(f"v{i}", "null"), self.path(f"v{i}.sock"))
+        self.assertEqual(len(self.card.call("stats", all=True)["devices"]), 400)
+
+
+class Commands(CardTest):
+    def test_nonsense_is_answered(self):
+        self.refused("bad_request", "dance")
+        self.refused("bad_request", "attach")
+        self.refused("bad_request", "attach", volume=volume("m"), socket="relative")
+        self.refused("bad_request", "attach", volume=volume("m"), socket="/" + "x" * 200)
+        self.refused("bad_request", "attach", volume=volume("m"), socket=self.path("s"), queues=0)
+        self.refused("bad_request", "attach", volume=volume("m"), socket=self.path("s"), queues="two")
+        self.refused("bad_request", "detach", volume_id="nobody")
+        self.refused("bad_request", "resize", volume_id="x", size_bytes=1)
+        self.assertEqual(self.card.call("hello")["incarnation"], self.card.hello["incarnation"])
+
+    def test_not_json_is_survived(self):
+        for data in (b"{", b"[]", b"\xff" * 100, b"{}" * 5):
+            self.card.channel.send(data)
+        self.assertEqual(self.card.call("hello")["pid"], self.card.process.pid)
+
+    def test_storage_errors_say_what_and_where(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        self.card.call("storage_create", volume=v)
+        self.assertIn(v["path"], self.refused("exists", "storage_create", volume=v))
+        lost = volume("g", "file", path=self.path("no/such/folder.img"))
+        self.assertIn("no/such", self.refused("not_found", "storage_create", volume=lost))
+        self.assertIn("no/such", self.refused("not_found", "attach", volume=lost, socket=self.path("g.sock")))
+        self.assertFalse(os.path.exists(self.path("g.sock")))
+
+    def test_delete_while_attached_is_refused_and_twice_is_fine(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        self.card.attach(v, self.path("f.sock"))
+        self.refused("conflict", "storage_delete", volume=v)
+        self.card.call("detach", volume_id=v["id"])
+        self.card.call("storage_delete", volume=v)
+        self.card.call("storage_delete", volume=v)
+        self.assertFalse(os.path.exists(v["path"]))
+
+    def test_an_encrypted_volume_without_a_vault_is_refused(self):
+        v = volume("e", encryption={"dek_version": 1, "kek_id": volume("x")["id"], "kek_version": 1, "wrapped_kek": "00",
+                                    "wrapped_dek": "00"})
+        self.refused("vault_unavailable", "attach", volume=v, socket=self.path("e.sock"))
+        self.assertEqual(self.card.call("stats", all=True)["devices"], [])
+
+    def test_many_requests_at_once_are_all_answered(self):
+        described = [volume(f"v{i}", "null") for i in range(300)]
+        ids = [self.card.send("attach", volume=v, socket=self.path(v["name"])) for v in described]
+        self.assertEqual({self.card.reply(i)["socket"] for i in ids}, {self.path(v["name"]) for v in described})
+
+
+class End(CardTest):
+    def test_sigterm_leaves_nothing(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        connection = self.connect(s)
+        self.assertEqual(self.card.stop(), 0)
+        self.assertEqual(connection.recv(1), b"")
+        self.assertEqual(os.listdir(self.folder), ["card.log"])
+
+    def test_the_end_of_whoever_started_it_is_its_end(self):
+        self.card.attach(volume("m"), self.path("m.sock"))
+        self.card.channel.close()
+        self.assertEqual(self.card.process.wait(PATIENCE_S), 0)
+        self.assertEqual(os.listdir(self.folder), ["card.log"])
+
+    def test_a_socket_left_by_a_killed_card_is_replaced(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        s = self.card.attach(v, self.path("f.sock"))
+        self.card.kill()
+        self.assertTrue(os.path.exists(s))
+        self.card = Card(self.path("card.log"))
+        self.addCleanup(self.card.kill)
+        self.card.call("attach", volume=v, socket=s)
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
+
+if __name__ == "__main__":
+    tap.main()
