@@ -54,3 +54,16 @@ size_t rig_unhex(const char *text, uint8_t *bytes, size_t size_max)
 	}
 	return size;
 }
+
+void rig_not_shown(const char *why)
+{
+	print_message("# not shown: %s\n", why);
+}
+
+bool rig_needs_root(void)
+{
+	if (geteuid() == 0)
+		return false;
+	rig_not_shown("this takes root");
+	return true;
+}

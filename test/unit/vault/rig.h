@@ -16,4 +16,8 @@ void rig_vault(struct vault *vault, bool export_allowed);
 /* Hexadecimal text to bytes; the number of them. */
 size_t rig_unhex(const char *text, uint8_t *bytes, size_t size_max);
 
+/* Part of a test cannot be had here: says so. (cmocka's skip() is a failure to Meson.) */
+void rig_not_shown(const char *why);
+bool rig_needs_root(void); /* true, and said so, when we are not */
+
 #endif
