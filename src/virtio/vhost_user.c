@@ -51,7 +51,6 @@ int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *c
 
 void vhost_user_free(struct vhost_user *v)
 {
-	assert(!v->stopping_some);
 	vhost_user_message_free(v);
 	vhost_user_memory_drop(v);
 	vhost_user_inflight_drop(v);
@@ -68,11 +67,9 @@ void vhost_user_free(struct vhost_user *v)
 static void stop_queues(struct vhost_user *v, uint32_t queues)
 {
 	v->stopping = queues;
-	v->stopping_some = true;
 	for (unsigned i = 0; i < v->queues_max; i++)
 		if ((queues >> i & 1) != 0)
 			v->ops->queue_stop(v->device, i);
-	v->stopping_some = false;
 }
 
 /* The connection is over; what was received of it is dropped. */
@@ -140,11 +137,9 @@ int vhost_user_queue_stopped(struct vhost_user *v, unsigned index)
 	assert(index < v->queues_max);
 	v->served &= ~(UINT32_C(1) << index);
 	v->stopping &= ~(UINT32_C(1) << index);
-	if (v->stopping_some)
-		return 0;
 	if (v->closed)
 		return -ECONNRESET;
-	if (!v->waiting)
+	if (!v->waiting) /* not yet: called from within queue_stop; or not at all: it stopped by itself */
 		return 0;
 	v->waiting = v->stopping != 0;
 	return v->waiting ? 1 : handle(v);

@@ -32,10 +32,9 @@ struct vhost_user {
 	uint16_t queues_max;
 
 	/* What is under way. */
-	bool closed;	    /* the peer is gone or broke a rule: nothing is read any more */
-	bool stopping_some; /* within queue_stop calls: queue_stopped only takes note */
-	uint32_t served;    /* a bit a queue: queue_start succeeded, and queue_stopped was not called since */
-	uint32_t stopping;  /* a bit a queue: `waiting` holds the message up until these have stopped */
+	bool closed;	   /* the peer is gone or broke a rule: nothing is read any more */
+	uint32_t served;   /* a bit a queue: queue_start succeeded, and queue_stopped was not called since */
+	uint32_t stopping; /* a bit a queue: `waiting` holds the message up until these have stopped */
 	bool waiting;
 	struct vhost_user_message *message; /* partly received, or waiting; NULL otherwise */
 	char name[];
