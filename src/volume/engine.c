@@ -138,6 +138,21 @@ static void request_end(struct volume *volume, struct blk_io *io, int error)
 	io->complete(io, error);
 }
 
+/* All pieces of the stage are back. */
+static void stage_end(struct volume *volume, struct blk_io *io)
+{
+	const struct request *r = request_of(io);
+	int error = r->error;
+
+	if (volume->backend->stage_next(volume, io, &error)) {
+		queue_push(volume, io);
+		return;
+	}
+	if (error != 0)
+		volume_note_error(volume, io, r->failed_at_bytes, error);
+	request_end(volume, io, error);
+}
+
 /* --- pieces into the ring --- */
 
 static void piece_prepare_transfer(struct volume_engine *engine, struct io_uring_sqe *sqe, const struct piece *p)
@@ -210,6 +225,12 @@ static bool volume_start_piece(struct volume_engine *engine, struct volume *volu
 	struct request *r = request_of(io);
 	struct piece *p = engine->pieces_free[engine->pieces_free_count - 1];
 
+	if (r->error != 0) { /* failed while it waited for its next turn */
+		queue_pop(volume);
+		if (r->pieces == 0)
+			stage_end(volume, io);
+		return true;
+	}
 	p->volume = volume;
 	p->io = io;
 	p->done_bytes = 0;
@@ -252,27 +273,21 @@ static void piece_end(struct volume_engine *engine, struct piece *p, int error)
 	struct blk_io *io = p->io;
 	struct request *r = request_of(io);
 
-	if (error == 0)
+	if (error == 0) {
 		volume->backend->piece_done(volume, p);
-	else if (r->error == 0)
+	} else if (r->error == 0) {
 		r->error = error;
+		r->failed_at_bytes = p->offset_bytes;
+	}
 	if (p->buffer != NULL)
 		engine_buffer_give(engine, p->buffer);
 	engine->pieces_free[engine->pieces_free_count++] = p;
 	volume->pieces--;
 	r->pieces--;
-	if (!r->queued && request_has_more(io)) {
+	if (!r->queued && request_has_more(io))
 		queue_push(volume, io);
-	} else if (!r->queued && r->pieces == 0) {
-		error = r->error;
-		if (volume->backend->stage_next(volume, io, &error)) {
-			queue_push(volume, io);
-		} else {
-			if (error != 0)
-				volume_note_error(volume, io, p->offset_bytes, error);
-			request_end(volume, io, error);
-		}
-	}
+	else if (!r->queued && r->pieces == 0)
+		stage_end(volume, io);
 	volume_set_ready(volume);
 }
 

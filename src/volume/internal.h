@@ -63,7 +63,10 @@ enum stage {
 
 /* A request under way in the engine: lives in blk_io.scratch, so that no limit of ours can refuse one. */
 struct request {
-	uint64_t started_bytes; /* of the stage: what pieces have been made for */
+	union {
+		uint64_t started_bytes;	  /* of the stage: what pieces have been made for */
+		uint64_t failed_at_bytes; /* once there is an error: where, in the volume */
+	};
 	uint64_t arrived_tsc;
 	uint32_t iov_offset_bytes;
 	uint16_t iov_index;

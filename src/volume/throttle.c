@@ -103,7 +103,8 @@ static uint64_t reserve(struct throttle *t, const struct throttle_price *price, 
 		if (ticks[kind] != 0) {
 			uint64_t paid_tsc = max_u64(gate->full_tsc, now_tsc) + ticks[kind];
 
-			start = max_u64(start, paid_tsc - gate->depth_ticks);
+			if (paid_tsc > gate->depth_ticks) /* a day's credits are more than the counter has run */
+				start = max_u64(start, paid_tsc - gate->depth_ticks);
 		}
 	}
 	for (unsigned kind = 0; kind < THROTTLE_GATES; kind++) {

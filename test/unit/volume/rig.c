@@ -10,8 +10,9 @@
 #include "base/clock.h"
 
 const uint8_t rig_key[VOLUME_KEY_BYTES] = {
-	1,  2,	3,  4,	5,  6,	7,  8,	9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
-	33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64,
+	1,  2,	3,  4,	5,  6,	7,  8,	9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+	23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,
+	45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64,
 };
 
 static uint64_t random_state = 0x9e3779b97f4a7c15;
@@ -42,6 +43,13 @@ void rig_engine(struct rig *rig, uint64_t buffer_bytes, unsigned ring_entries)
 			 0);
 }
 
+void rig_share(struct rig *rig, const struct rig *other)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->memory_fd = -1;
+	rig->engine = other->engine;
+}
+
 void rig_open(struct rig *rig, const struct rig_volume *what)
 {
 	static unsigned serial;
@@ -56,8 +64,8 @@ void rig_open(struct rig *rig, const struct rig_volume *what)
 		.key = what->encrypted ? rig_key : NULL,
 	};
 
-	snprintf(rig->path, sizeof(rig->path), "%s/outboard-volume-%d-%u", what->folder != NULL ? what->folder : "/var/tmp", (int)getpid(),
-		 serial++);
+	snprintf(rig->path, sizeof(rig->path), "%s/outboard-volume-%d-%u", what->folder != NULL ? what->folder : "/var/tmp",
+		 (int)getpid(), serial++);
 	if (volume_storage_create(&config, what->huge, &config.memory_fd, error, sizeof(error)) != 0)
 		fail_msg("%s", error);
 	if (what->backend == VOLUME_MEMORY)
@@ -77,6 +85,10 @@ void rig_close(struct rig *rig)
 	assert_int_equal(volume_storage_delete(&config, error, sizeof(error)), 0);
 	if (rig->memory_fd >= 0)
 		close(rig->memory_fd);
+}
+
+void rig_engine_free(struct rig *rig)
+{
 	volume_engine_free(rig->engine);
 }
 

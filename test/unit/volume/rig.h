@@ -1,17 +1,13 @@
 /*
- * A scratch poller for tests: an engine, volumes on it, and requests that are submitted and waited for. The guest's memory is plain memory here,
- * cut into scatter lists as a test likes.
+ * A scratch poller for tests: an engine, volumes on it, and requests that are submitted and waited for. The guest's memory is plain
+ * memory here, cut into scatter lists as a test likes.
  */
 #ifndef OUTBOARD_TEST_VOLUME_RIG_H
 #define OUTBOARD_TEST_VOLUME_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
+#include "../cmocka_all.h"
 #include "volume/engine.h"
 #include "volume/volume.h"
 
@@ -44,7 +40,9 @@ extern const uint8_t rig_key[VOLUME_KEY_BYTES];
 
 void rig_engine(struct rig *rig, uint64_t buffer_bytes, unsigned ring_entries);
 void rig_open(struct rig *rig, const struct rig_volume *what); /* creates, opens, binds */
+void rig_share(struct rig *rig, const struct rig *other);      /* the same engine */
 void rig_close(struct rig *rig);			       /* and removes */
+void rig_engine_free(struct rig *rig);
 
 /* A request over one piece of memory. */
 void rig_io_init(struct rig_io *r, enum blk_op op, uint64_t offset_bytes, void *memory, uint64_t length_bytes);
@@ -56,7 +54,7 @@ int rig_do(struct rig *rig, struct rig_io *r);	  /* submit and wait; its error *
 int rig_run(struct rig *rig, enum blk_op op, uint8_t flags, uint64_t offset_bytes, void *memory, uint64_t length_bytes);
 void rig_idle(struct rig *rig); /* until nothing is in flight */
 
-uint64_t rig_random(void);	      /* a fixed sequence: a failure can be had again */
+uint64_t rig_random(void);		   /* a fixed sequence: a failure can be had again */
 void rig_fill(void *memory, size_t bytes); /* with random bytes */
 
 #endif

@@ -33,7 +33,8 @@ static void *take(size_t bytes)
 
 static void lane_start(struct rig *rig, struct lane *lane, unsigned index, uint32_t block)
 {
-	static const enum blk_op ops[] = {BLK_READ, BLK_READ, BLK_READ, BLK_WRITE, BLK_WRITE, BLK_WRITE, BLK_WRITE_ZEROES, BLK_DISCARD, BLK_FLUSH};
+	static const enum blk_op ops[] = {BLK_READ,  BLK_READ,	       BLK_READ,    BLK_WRITE, BLK_WRITE,
+					  BLK_WRITE, BLK_WRITE_ZEROES, BLK_DISCARD, BLK_FLUSH};
 	uint32_t blocks = LANE_BYTES / block, first = (uint32_t)(rig_random() % blocks);
 	uint32_t limit = rig_random() % 4 == 0 ? blocks : 16, cut = 1u << (rig_random() % 18);
 	enum blk_op op = ops[rig_random() % (sizeof(ops) / sizeof(ops[0]))];
@@ -94,6 +95,7 @@ static void run(const struct rig_volume *what, uint64_t buffer_bytes, unsigned r
 	assert_memory_equal(all, model, SIZE_BYTES);
 	assert_int_equal(volume_engine_in_flight(rig.engine), 0);
 	rig_close(&rig);
+	rig_engine_free(&rig);
 	for (unsigned i = 0; i < LANES; i++)
 		free(lanes[i].memory);
 	free(model);
@@ -148,10 +150,8 @@ static void smallest_engine_follows_the_model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_follows_the_model),
-		cmocka_unit_test(huge_memory_follows_the_model),
-		cmocka_unit_test(file_on_disk_follows_the_model),
-		cmocka_unit_test(file_on_tmpfs_follows_the_model),
+		cmocka_unit_test(memory_follows_the_model),	     cmocka_unit_test(huge_memory_follows_the_model),
+		cmocka_unit_test(file_on_disk_follows_the_model),    cmocka_unit_test(file_on_tmpfs_follows_the_model),
 		cmocka_unit_test(smallest_engine_follows_the_model),
 	};
 
