@@ -50,7 +50,7 @@ static int alignment_of(int fd, uint64_t *alignment_bytes)
 
 static int map(struct guest_region *r, const struct region_state *region, int fd)
 {
-	uint64_t alignment_bytes, start, end = region->mmap_offset + region->size_bytes;
+	uint64_t alignment_bytes = PAGE_BYTES, start, end = region->mmap_offset + region->size_bytes;
 	struct stat st;
 	void *p;
 	int err = alignment_of(fd, &alignment_bytes);
