@@ -38,7 +38,7 @@ struct virtqueue_state {
 	uint16_t next_avail; /* split: free-running index; packed: slot, wrap counter in bit 15 */
 	uint16_t next_used;  /* the same */
 	uint8_t enabled;     /* SET_VRING_ENABLE, or implied when PROTOCOL_FEATURES was not negotiated */
-	uint8_t started;     /* a kick was received (or set to "poll") and GET_VRING_BASE has not stopped it since */
+	uint8_t started;     /* SET_VRING_KICK came, and GET_VRING_BASE or a reset has not stopped it since */
 	uint8_t broken;	     /* the guest broke the rules: not served until reset */
 	uint8_t reserved[5];
 };

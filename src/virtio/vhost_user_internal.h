@@ -35,6 +35,7 @@ struct vhost_user {
 	bool closed;	   /* the peer is gone or broke a rule: nothing is read any more */
 	uint32_t served;   /* a bit a queue: queue_start succeeded, and queue_stopped was not called since */
 	uint32_t stopping; /* a bit a queue: `waiting` holds the message up until these have stopped */
+	uint32_t outside;  /* a bit a queue: it was told that its ring lies outside the memory */
 	bool waiting;
 	struct vhost_user_message *message; /* partly received, or waiting; NULL otherwise */
 	char name[];

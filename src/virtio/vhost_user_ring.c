@@ -49,7 +49,7 @@ static bool ring_in_memory(const struct vhost_user *v, const struct virtqueue_st
 }
 
 /* 1: to be served; 0: something is not known yet; -EPROTO: what is known does not fit together. */
-static int ring_ready(const struct vhost_user *v, unsigned index)
+static int ring_ready(struct vhost_user *v, unsigned index)
 {
 	const struct virtqueue_state *q = &v->state.queues[index];
 
@@ -62,13 +62,16 @@ static int ring_ready(const struct vhost_user *v, unsigned index)
 	if (vhost_user_packed(v) && ((q->next_avail & PACKED_SLOT_MASK) >= q->size || (q->next_used & PACKED_SLOT_MASK) >= q->size))
 		return vhost_user_refuse(v, VHOST_USER_SET_VRING_BASE, -EPROTO, "queue %u starts beyond its %u entries", index,
 					 q->size);
-	if (!ring_in_memory(v, q)) {
-		/* Between REM_MEM_REG and ADD_MEM_REG this can be so for a moment. */
+	if (ring_in_memory(v, q)) {
+		v->outside &= ~(UINT32_C(1) << index);
+		return 1;
+	}
+	/* Between REM_MEM_REG and ADD_MEM_REG this can be so for a moment. */
+	if ((v->outside >> index & 1) == 0)
 		log_warning("device %s: vhost-user: queue %u is not served: its ring lies outside the memory that the VMM shares",
 			    v->name, index);
-		return 0;
-	}
-	return 1;
+	v->outside |= UINT32_C(1) << index;
+	return 0;
 }
 
 static int ring_start(struct vhost_user *v, unsigned index)
@@ -186,6 +189,7 @@ int vhost_user_set_vring_addr(struct vhost_user *v, struct vhost_user_message *m
 	q->driver_user_addr = a->avail_user_addr;
 	q->device_user_addr = a->used_user_addr;
 	q->log_guest_addr = a->log_guest_addr;
+	v->outside &= ~(UINT32_C(1) << a->index);
 	return 0;
 }
 
@@ -229,7 +233,8 @@ int vhost_user_set_vring_enable(struct vhost_user *v, struct vhost_user_message 
 
 /*
  * A descriptor that the card will read from or write to must never block it: it must be an eventfd (an anonymous inode has no
- * file type; a pipe, socket or file has one) that takes an addition of zero, and is made non-blocking.
+ * file type; a pipe, socket or file has one) that takes an addition of zero, and is made non-blocking. What remains: a VMM that
+ * takes the flag back, which it shares, and fills the counter.
  */
 static bool is_eventfd(int fd)
 {
