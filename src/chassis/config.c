@@ -8,7 +8,7 @@
 
 #include "base/size.h"
 
-enum { KEYS_MAX = 32, BUFFERS_MIN_BYTES = 1 << 20 };
+enum { KEYS_MAX = 32, BUFFERS_MIN_BYTES = 4 << 20 };
 
 struct parse {
 	struct chassis_config *config;
@@ -64,7 +64,7 @@ static const char *set_buffers(struct chassis_config *config, const char *value)
 	uint64_t bytes;
 
 	if (size_parse(value, &bytes) != 0 || bytes < BUFFERS_MIN_BYTES)
-		return "a size of at least 1M, such as 64M";
+		return "a size of at least 4M, such as 64M";
 	config->buffer_bytes = bytes;
 	return NULL;
 }

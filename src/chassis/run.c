@@ -300,7 +300,7 @@ int chassis_run(const char *state_dir, const char *config_path)
 	struct chassis *c = calloc(1, sizeof(*c));
 	int exit_status = 1;
 
-	log_open("outboard", LOG_LEVEL_INFO);
+	log_open("outboard", getenv("OUTBOARD_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (c == NULL || read_config(&c->config, config_path) != 0 || take_state_dir(c, state_dir) != 0)
 		goto free;
 	raise_limits();

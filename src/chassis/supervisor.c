@@ -27,11 +27,12 @@ static void child_start(struct supervisor *s, enum supervised which, uint64_t no
 /* The next child of the order is asked to stop when those before it are gone. */
 static void stop_advance(struct supervisor *s, uint64_t now_ms, struct supervisor_actions *out)
 {
+	for (unsigned i = 0; i < SUPERVISED_COUNT; i++)
+		if (s->child[i].state == CHILD_WAITING) /* for a restart that will not come */
+			s->child[i].state = CHILD_DOWN;
 	for (unsigned i = 0; i < SUPERVISED_COUNT; i++) {
 		struct supervised_child *c = &s->child[stop_order[i]];
 
-		if (c->state == CHILD_WAITING)
-			c->state = CHILD_DOWN;
 		if (c->state == CHILD_DOWN)
 			continue;
 		if (c->state != CHILD_STOPPING) {

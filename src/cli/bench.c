@@ -18,6 +18,7 @@ static const struct cli_option options[] = {
 	{"rate", 0, CLI_NUMBER, "IOPS", "start so many requests a second, whatever becomes of them", false},
 	{"packed", 0, CLI_FLAG, NULL, "packed rings", false},
 	{"indirect", 0, CLI_FLAG, NULL, "indirect descriptors", false},
+	{"ring-size", 0, CLI_NUMBER, "N", "rings of at least N slots", false},
 	{"cpu", 0, CLI_NUMBER, "N", "run on that processor", false},
 	{"reconnect", 0, CLI_NUMBER, "N", "try for N seconds to reach a back end that went away", false},
 	{"verify", 0, CLI_FLAG, NULL, "write self-describing blocks and check every read", false},

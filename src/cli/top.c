@@ -33,19 +33,23 @@ static void on_signal(int number)
 	ended = 1;
 }
 
+/* Three digits: "1.00", "12.3", "870". */
+static void format_digits(double value, const char *unit, char text[16])
+{
+	snprintf(text, 16, "%.*f%s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, unit);
+}
+
 /* "870 ns", "12.3 us", "4.56 ms", "1.20 s" */
 static void format_ns(uint64_t ns, char text[16])
 {
-	double value = (double)ns;
-
 	if (ns < 1000)
 		snprintf(text, 16, "%u ns", (unsigned)ns);
 	else if (ns < 1000000)
-		snprintf(text, 16, "%.3g us", value / 1e3);
+		format_digits((double)ns / 1e3, " us", text);
 	else if (ns < 1000000000)
-		snprintf(text, 16, "%.3g ms", value / 1e6);
+		format_digits((double)ns / 1e6, " ms", text);
 	else
-		snprintf(text, 16, "%.3g s", value / 1e9);
+		format_digits((double)ns / 1e9, " s", text);
 }
 
 /* "987", "12.3k", "3.37M" */
@@ -54,9 +58,9 @@ static void format_rate(double rate, char text[16])
 	if (rate < 999.5)
 		snprintf(text, 16, "%.0f", rate);
 	else if (rate < 999500)
-		snprintf(text, 16, "%.3gk", rate / 1e3);
+		format_digits(rate / 1e3, "k", text);
 	else
-		snprintf(text, 16, "%.3gM", rate / 1e6);
+		format_digits(rate / 1e6, "M", text);
 }
 
 static double real(const json_t *object, const char *name)
