@@ -248,24 +248,26 @@ static unsigned restart_rings(struct blk_driver *driver)
 	return reposted;
 }
 
-int blk_driver_reconnect(struct blk_driver *driver, unsigned *reposted)
+/* Is it the device that we had? */
+static int check_same_device(struct blk_driver *driver, const struct blk_geometry *before)
 {
-	struct blk_geometry before = driver->geometry;
-	int timeout_ms = driver->client.timeout_ms, error;
-	bool recorded;
+	uint64_t missing = driver->features & ~driver->client.features_offered;
 
-	vhost_user_client_close(&driver->client);
-	error = open_connection(driver, timeout_ms);
-	if (error != 0)
-		return error;
-	if ((driver->features & ~driver->client.features_offered) != 0)
+	if (missing != 0)
 		return fail(driver, -EOPNOTSUPP,
 			    "the back end came back with fewer features (missing 0x%llx); it is not the same device",
-			    (unsigned long long)(driver->features & ~driver->client.features_offered));
-	if (driver->geometry.capacity_bytes < before.capacity_bytes)
+			    (unsigned long long)missing);
+	if (driver->geometry.capacity_bytes < before->capacity_bytes)
 		return fail(driver, -EPROTO, "the back end came back smaller (%llu bytes, before %llu); it is not the same device",
-			    (unsigned long long)driver->geometry.capacity_bytes, (unsigned long long)before.capacity_bytes);
-	recorded = driver->inflight.fd >= 0 && vhost_user_client_has(&driver->client, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+			    (unsigned long long)driver->geometry.capacity_bytes, (unsigned long long)before->capacity_bytes);
+	return 0;
+}
+
+static int take_up_again(struct blk_driver *driver, unsigned *reposted)
+{
+	bool recorded = driver->inflight.fd >= 0 && vhost_user_client_has(&driver->client, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	int error;
+
 	error = vhost_user_client_features_set(&driver->client, driver->features);
 	if (error == 0)
 		error = vhost_user_client_memory_set(&driver->client, &driver->memory);
@@ -277,11 +279,27 @@ int blk_driver_reconnect(struct blk_driver *driver, unsigned *reposted)
 		if (reposted != NULL)
 			*reposted += count;
 	}
+	return error == 0 ? start_queues(driver) : error;
+}
+
+int blk_driver_reconnect(struct blk_driver *driver, unsigned *reposted)
+{
+	struct blk_geometry before = driver->geometry;
+	int timeout_ms = driver->client.timeout_ms, error;
+
+	vhost_user_client_close(&driver->client);
+	error = open_connection(driver, timeout_ms);
 	if (error == 0)
-		error = start_queues(driver);
-	for (unsigned i = 0; error == 0 && i < driver->config.queue_count; i++)
+		error = check_same_device(driver, &before);
+	if (error == 0)
+		error = take_up_again(driver, reposted);
+	if (error != 0) {
+		driver->geometry = before; /* what the next attempt is measured against */
+		return error;
+	}
+	for (unsigned i = 0; i < driver->config.queue_count; i++)
 		driver_ring_kick_always(&driver->queues[i].ring);
-	return error;
+	return 0;
 }
 
 void blk_queue_lay(struct blk_queue *queue, uint16_t tag, uint32_t type, uint32_t data_bytes)

@@ -78,20 +78,24 @@ void driver_ring_free(struct driver_ring *ring)
 	ring->call_fd = -1;
 }
 
+/* In a packed ring the length of a table says where it ends (2.8.7), and the descriptors have another layout. */
 static void lay_table(struct driver_ring *ring, uint16_t chain, const struct driver_segment *segments, unsigned count)
 {
-	struct vring_desc *table = driver_ring_table(ring, chain);
+	struct vring_desc *split = driver_ring_table(ring, chain);
+	struct vring_packed_desc *packed = (struct vring_packed_desc *)split;
 
 	for (unsigned i = 0; i < count; i++) {
+		uint64_t address = shared_memory_guest_address(ring->memory, segments[i].data);
+		uint16_t flags = segments[i].device_writes ? VRING_DESC_F_WRITE : 0;
 		bool last = i + 1 == count;
-		unsigned flags = (segments[i].device_writes ? VRING_DESC_F_WRITE : 0u);
 
-		if (!last && !ring->config.packed) /* packed: the table's length says where it ends (2.8.7) */
-			flags |= VRING_DESC_F_NEXT;
-		table[i].addr = shared_memory_guest_address(ring->memory, segments[i].data);
-		table[i].len = segments[i].length_bytes;
-		table[i].flags = (uint16_t)flags;
-		table[i].next = last || ring->config.packed ? 0 : (uint16_t)(i + 1);
+		if (ring->config.packed)
+			packed[i] = (struct vring_packed_desc){.addr = address, .len = segments[i].length_bytes, .flags = flags};
+		else
+			split[i] = (struct vring_desc){.addr = address,
+						       .len = segments[i].length_bytes,
+						       .flags = (uint16_t)(flags | (last ? 0 : VRING_DESC_F_NEXT)),
+						       .next = last ? 0 : (uint16_t)(i + 1)};
 	}
 }
 

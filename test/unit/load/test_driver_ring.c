@@ -91,7 +91,7 @@ static void post_one(struct rig *rig, uint16_t chain)
 /* Through many laps of the ring, in ever different batches, chains of two and three descriptors mixed, completed out of order. */
 static void round_trips(struct rig *rig)
 {
-	struct ring_request requests[CHAINS];
+	struct ring_request requests[CHAINS + 1]; /* one more to look for one more */
 	uint16_t chains[CHAINS], idle[CHAINS];
 	unsigned idle_count = CHAINS, total = 0;
 
@@ -113,6 +113,8 @@ static void round_trips(struct rig *rig)
 			assert_int_equal(requests[i].segments[0].length, sizeof(struct virtio_blk_outhdr));
 			assert_int_equal(requests[i].count, (lap + i) % 5 == 0 ? 2 : 3);
 			assert_ptr_equal(requests[i].segments[0].data, (uint8_t *)&rig->headers[idle[i]]);
+			assert_false(requests[i].segments[0].writable);
+			assert_true(requests[i].segments[requests[i].count - 1].writable);
 		}
 		for (unsigned i = 0; i < n; i++)
 			ring_device_complete(&rig->device, &requests[(i + lap) % n], 1);
