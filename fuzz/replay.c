@@ -1,5 +1,6 @@
 /* Feeds every file of a corpus folder to one fuzz target: what libFuzzer's own main would do, without libFuzzer. TAP on stdout. */
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +29,16 @@ int main(int argc, char **argv)
 	int count = argc < 2 ? -1 : scandir(argv[1], &entries, NULL, alphasort), tests = 0;
 
 	for (int i = 0; i < count; i++) {
-		if (entries[i]->d_name[0] == '.')
-			continue;
-		printf("%s %d - %s\n", replay(argv[1], entries[i]->d_name) < 0 ? "not ok" : "ok", ++tests, entries[i]->d_name);
-		fflush(stdout);
+		if (entries[i]->d_name[0] != '.') {
+			bool good = replay(argv[1], entries[i]->d_name) >= 0;
+
+			printf("%s %d - %s\n", good ? "ok" : "not ok", ++tests, entries[i]->d_name);
+			fflush(stdout);
+		}
+		free(entries[i]);
 	}
+	if (count >= 0)
+		free(entries);
 	printf("1..%d\n", tests);
 	return tests > 0 ? 0 : 1; /* an empty corpus is a mistake */
 }

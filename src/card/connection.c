@@ -95,9 +95,7 @@ static void queue_broken(struct message *message)
 	struct device *d = q->device;
 
 	log_warning("volume %s: queue %u stopped, its guest broke the rules: %s", d->name, q->index, q->poll.broken_why);
-	vhost_user_state(d->connection)->queues[q->index].broken = 1;
-	vhost_user_state(d->connection)->needs_reset = 1;
-	vhost_user_config_changed(d->connection);
+	vhost_user_queue_broken(d->connection, q->index);
 	commands_event(d->card, "device_broken",
 		       json_pack("{s:o,s:i,s:s}", "volume_id", commands_uuid(&d->volume_id), "queue", (int)q->index, "message",
 				 q->poll.broken_why));
