@@ -1,0 +1,30 @@
+/* What the API consists of: docs/openapi.yaml in a table (test/unit/control/api.py holds one against the other). */
+#include "control/control.h"
+
+const struct http_route control_routes[] = {
+	{HTTP_GET, "/healthz", api_health},
+	{HTTP_GET, "/metrics", api_metrics},
+	{HTTP_GET, "/v1/version", api_version},
+	{HTTP_GET, "/v1/volumes", api_volume_list},
+	{HTTP_POST, "/v1/volumes", api_volume_create},
+	{HTTP_GET, "/v1/volumes/{name}", api_volume_show},
+	{HTTP_PATCH, "/v1/volumes/{name}", api_volume_change},
+	{HTTP_DELETE, "/v1/volumes/{name}", api_volume_delete},
+	{HTTP_POST, "/v1/volumes/{name}/rewrap", api_volume_rewrap},
+	{HTTP_POST, "/v1/volumes/{name}/export-key", api_volume_export_key},
+	{HTTP_GET, "/v1/attachments", api_attachment_list},
+	{HTTP_POST, "/v1/attachments", api_attachment_create},
+	{HTTP_GET, "/v1/attachments/{name}", api_attachment_show},
+	{HTTP_DELETE, "/v1/attachments/{name}", api_attachment_delete},
+	{HTTP_GET, "/v1/keys", api_key_list},
+	{HTTP_POST, "/v1/keys", api_key_create},
+	{HTTP_GET, "/v1/keys/{name}", api_key_show},
+	{HTTP_DELETE, "/v1/keys/{name}", api_key_delete},
+	{HTTP_POST, "/v1/keys/{name}/rotate", api_key_rotate},
+	{HTTP_GET, "/v1/vault", api_vault_show},
+	{HTTP_POST, "/v1/vault/unlock", api_vault_unlock},
+	{HTTP_GET, "/v1/cards", api_card_list},
+	{HTTP_GET, "/v1/cards/{name}", api_card_show},
+	{HTTP_GET, "/v1/cards/{name}/stats", api_card_stats},
+	{HTTP_METHODS, NULL, NULL},
+};
