@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { RING_DESC = 0x1000, RING_DRIVER = 0x8000, RING_DEVICE = 0xa000 };
+enum { RING_DESC = 0x1000, RING_DRIVER = 0x8000, RING_DEVICE = 0xa000, RING_END = 0xd000 };
 
 static const uint64_t region_addr[3] = {REGION_NEAR, REGION_NEXT, REGION_FAR};
 
@@ -151,11 +151,28 @@ static void reset_driver(struct guest *g)
 	g->driver_event = guest_at(g, RING_DRIVER);
 	g->used = guest_at(g, RING_DEVICE);
 	g->device_event = guest_at(g, RING_DEVICE);
+	memset(g->desc, 0, RING_END - RING_DESC);
+	g->next_avail = 0;
+	g->used_seen = 0;
 	g->avail_wrap = true;
 	g->used_wrap = true;
 	g->free_slots = g->kind.size;
+	g->free_count = 0;
 	for (uint16_t i = 0; i < g->kind.size; i++)
 		g->free_desc[g->free_count++] = (uint16_t)(g->kind.size - 1 - i);
+}
+
+void guest_reset_ring(struct guest *g)
+{
+	reset_driver(g);
+	g->state.queues[0] = (struct virtqueue_state){
+		.descriptor_user_addr = USER_BASE + RING_DESC,
+		.driver_user_addr = USER_BASE + RING_DRIVER,
+		.device_user_addr = USER_BASE + RING_DEVICE,
+		.size = g->kind.size,
+		.next_avail = g->kind.packed ? 0x8000 : 0,
+		.next_used = g->kind.packed ? 0x8000 : 0,
+	};
 }
 
 void guest_open(struct guest *g, const struct guest_kind *kind)
@@ -172,7 +189,6 @@ void guest_open(struct guest *g, const struct guest_kind *kind)
 	g->kind = *kind;
 	g->now = 1000;
 	map_regions(g);
-	reset_driver(g);
 	g->target.target = (struct blk_target){.ops = &target_ops, .capacity_bytes = TARGET_BYTES, .block_size_bytes = 512};
 	g->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	err = virtio_worker_create(&g->worker, 256);
@@ -186,14 +202,7 @@ void guest_open(struct guest *g, const struct guest_kind *kind)
 		g->state.features &= ~BIT64(VIRTIO_F_RING_PACKED);
 	if (!kind->event_idx)
 		g->state.features &= ~BIT64(VIRTIO_RING_F_EVENT_IDX);
-	g->state.queues[0] = (struct virtqueue_state){
-		.descriptor_user_addr = USER_BASE + RING_DESC,
-		.driver_user_addr = USER_BASE + RING_DRIVER,
-		.device_user_addr = USER_BASE + RING_DEVICE,
-		.size = kind->size,
-		.next_avail = kind->packed ? 0x8000 : 0,
-		.next_used = kind->packed ? 0x8000 : 0,
-	};
+	guest_reset_ring(g);
 }
 
 void guest_start(struct guest *g)

@@ -96,7 +96,8 @@ extern const unsigned guest_kinds_count;
 void guest_open(struct guest *g, const struct guest_kind *kind);
 void guest_close(struct guest *g);
 void guest_start(struct guest *g);
-void guest_stop(struct guest *g); /* all complete; virtqueue_release() */
+void guest_stop(struct guest *g);	/* all complete; virtqueue_release() */
+void guest_reset_ring(struct guest *g); /* as a driver does after a device reset; not served */
 void *guest_at(struct guest *g, uint64_t addr);
 
 /* Makes a chain available (the driver's index moves at once); its id. */
