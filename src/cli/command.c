@@ -30,7 +30,7 @@ const struct cli_value *cli_option(const struct cli *cli, const char *name)
 	for (unsigned i = 0; options != NULL && options[i].name != NULL; i++)
 		if (strcmp(options[i].name, name) == 0)
 			return cli->value[i].text != NULL ? &cli->value[i] : NULL;
-	assert(!"a command asks for an option that is not in its table");
+	assert(false && "a command asks for an option that is not in its table");
 	return NULL;
 }
 
