@@ -32,6 +32,7 @@ struct bench {
 	uint64_t region_bytes;
 	uint64_t errors, mismatches; /* of all phases */
 	const char *phase;
+	char failure[400]; /* why it could not go on, without the name of the socket */
 	bool tty;
 };
 
@@ -43,9 +44,16 @@ static void on_interrupt(int signal_number)
 	interrupted = 1;
 }
 
-static int complain(const struct bench *b, const char *text)
+static void complain(const struct bench *b, const char *text)
 {
 	fprintf(stderr, "bench blk: %s: %s\n", b->options.socket_path, text);
+}
+
+/* The end of the run; with --json the reason becomes part of the object. */
+static int give_up(struct bench *b, const char *text)
+{
+	snprintf(b->failure, sizeof(b->failure), "%s", text);
+	complain(b, text);
 	return 1;
 }
 
@@ -59,7 +67,7 @@ static int settle_region(struct bench *b)
 	if (o->request_bytes % g->block_size_bytes != 0) {
 		snprintf(text, sizeof(text), "the device has blocks of %u bytes; --bs must be a multiple of that, not %u",
 			 g->block_size_bytes, o->request_bytes);
-		return complain(b, text);
+		return give_up(b, text);
 	}
 	b->region_bytes = o->region_bytes != 0 ? o->region_bytes : g->capacity_bytes;
 	if (o->verify && o->region_bytes == 0 && b->region_bytes > VERIFY_REGION_BYTES_DEFAULT)
@@ -67,15 +75,15 @@ static int settle_region(struct bench *b)
 	if (b->region_bytes > g->capacity_bytes) {
 		snprintf(text, sizeof(text), "the device has only %s (%llu bytes); use a smaller --region", size,
 			 (unsigned long long)g->capacity_bytes);
-		return complain(b, text);
+		return give_up(b, text);
 	}
 	b->region_bytes -= b->region_bytes % o->request_bytes;
 	if (b->region_bytes == 0) {
 		snprintf(text, sizeof(text), "the device is smaller (%s) than one request; use a smaller --bs", size);
-		return complain(b, text);
+		return give_up(b, text);
 	}
 	if (g->read_only && (o->verify || o->read_percent < 100))
-		return complain(b, "the device is read-only; use --rw randread or read, without --verify");
+		return give_up(b, "the device is read-only; use --rw randread or read, without --verify");
 	return 0;
 }
 
@@ -133,7 +141,7 @@ static int run_phase(struct bench *b, const char *phase, struct blk_load_config 
 	b->mismatches += result->mismatches;
 	for (unsigned i = 0; i < result->complaint_count; i++)
 		complain(b, result->complaints[i]);
-	return error != 0 ? complain(b, b->driver.client.error) : 0;
+	return error != 0 ? give_up(b, b->driver.client.error) : 0;
 }
 
 static int run_phases(struct bench *b)
@@ -224,7 +232,7 @@ static json_t *settings_json(const struct bench *b)
 	put(j, "seconds", o->seconds);
 	put(j, "region_bytes", b->region_bytes);
 	put(j, "rate_iops", o->rate_iops);
-	put(j, "ring_size", b->driver.queues[0].ring.size);
+	put(j, "ring_size", b->driver.queues_created > 0 ? b->driver.queues[0].ring.size : 0);
 	json_object_set_new(j, "packed", json_boolean(o->packed));
 	json_object_set_new(j, "indirect", json_boolean(o->indirect));
 	json_object_set_new(j, "verify", json_boolean(o->verify));
@@ -258,6 +266,8 @@ static void report_json(const struct bench *b)
 	put(j, "reposted", r->reposted);
 	put(j, "longest_pause_ns", f.gap_ns);
 	json_object_set_new(j, "settings", settings_json(b));
+	if (b->failure[0] != '\0')
+		json_object_set_new(j, "error", json_pack("{s:s, s:s}", "code", "bench_failed", "message", b->failure));
 	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	printf("\n");
 	json_decref(j);
@@ -290,23 +300,21 @@ static int run(struct bench *b)
 	int failed;
 
 	if (blk_driver_connect(&b->driver, o->socket_path, VHOST_USER_CLIENT_TIMEOUT_DEFAULT_MS) != 0)
-		return complain(b, b->driver.client.error);
+		return give_up(b, b->driver.client.error);
 	failed = settle_region(b);
 	if (failed)
 		return failed;
 	if (getrandom(&tag, sizeof(tag), 0) != sizeof(tag))
-		return complain(b, "no random numbers from the kernel");
+		return give_up(b, "no random numbers from the kernel");
 	if (o->verify && blk_verify_create(&b->verify, b->region_bytes, o->request_bytes, tag) != 0)
-		return complain(b, "not enough memory for the map of generations; use a smaller --region");
+		return give_up(b, "not enough memory for the map of generations; use a smaller --region");
 	if (blk_driver_start(&b->driver, &config) != 0)
-		return complain(b, b->driver.client.error);
+		return give_up(b, b->driver.client.error);
 	print_header(b);
 	failed = run_phases(b);
 	if (failed)
 		return failed;
-	if (o->json)
-		report_json(b);
-	else
+	if (!o->json)
 		report_text(b);
 	return b->errors > 0 || b->mismatches > 0 || interrupted;
 }
@@ -334,6 +342,8 @@ int bench_blk_main(int argc, char **argv)
 		return status;
 	bench.driver.client.socket = -1;
 	status = run(&bench);
+	if (bench.options.json)
+		report_json(&bench);
 	blk_driver_close(&bench.driver);
 	blk_verify_free(&bench.verify);
 	return status;

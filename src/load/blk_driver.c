@@ -179,6 +179,8 @@ static int create_queues(struct blk_driver *driver)
 		return fail(driver, -EINVAL,
 			    "requests of %u bytes need %u segments, the device takes %u; use a smaller request size",
 			    config->data_bytes, segments, driver->geometry.segments_max);
+	if (segments < config->segments_min)
+		segments = config->segments_min;
 	ring.segments_max = (uint16_t)(2 + (segments > 0 ? segments : 1));
 	if (driver_ring_size(&ring) == 0)
 		return fail(driver, -EINVAL, "%u requests of %u descriptors do not fit a ring of %d; use a smaller --qd%s",

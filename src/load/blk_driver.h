@@ -48,8 +48,10 @@ struct blk_queue {
 
 struct blk_driver_config {
 	uint16_t queue_count;
-	uint16_t depth;		/* requests in flight a queue */
-	uint32_t data_bytes;	/* of the largest request */
+	uint16_t depth;	       /* requests in flight a queue */
+	uint32_t data_bytes;   /* of the largest request */
+	uint16_t segments_min; /* room for so many pieces of data in a request, for whoever lays chains by hand; 0: as few as needed
+				*/
 	uint16_t ring_size_min; /* 0: as small as the depth allows */
 	bool packed;
 	bool indirect;
