@@ -149,10 +149,6 @@ void file_close(struct volume *volume);
 /* cipher.c */
 int cipher_open(struct volume *volume, const uint8_t *key);
 void cipher_close(struct volume *volume);
-/* mover_crypt's two, without taking time: for batches, which take it themselves. The volume is bound: the engine has the bounce. */
-void cipher_to_guest(struct volume *volume, struct iov_cursor guest, uint64_t offset_bytes, const uint8_t *from, size_t bytes);
-void cipher_from_guest(struct volume *volume, struct iov_cursor guest, uint64_t offset_bytes, uint8_t *to, size_t bytes);
-void cipher_count_ticks(struct volume *volume, uint64_t since_tsc);
 
 /* volume.c: one request has failed at `offset_bytes`. */
 void volume_note_error(struct volume *volume, const struct blk_io *io, uint64_t offset_bytes, int error);

@@ -19,13 +19,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "volume/cipher.h"
 #include "volume/engine.h"
 
 enum {
 	ALIGN_BYTES = 2 * 1024 * 1024, /* of mappings: a huge page's */
 	ZERO_INLINE_BYTES_MAX = 64 * 1024,
-	PREFETCH_LINES = 16, /* bench/micro_copy: more costs more than it hides */
+	PREFETCH_LINES = 2,
 	CACHE_LINE_BYTES = 64,
 	CRYPT_BATCH_MAX = 32,
 };
@@ -88,12 +88,14 @@ static inline bool is_inline(const struct blk_io *io)
 	return is_data(io) && io->length_bytes <= VOLUME_INLINE_BYTES_MAX && io->length_bytes > 0;
 }
 
-/* Random reads miss every cache and the TLB: begin on the next request's first lines while this one is copied. */
+/*
+ * Random requests miss every cache and the TLB. The first lines start the translation and the processor's own prefetcher, which
+ * does the rest better: asking for all of a block fills its miss buffers (bench/micro_copy).
+ */
 static inline void prefetch(const uint8_t *base, const struct blk_io *io)
 {
-	if (io->op == BLK_READ)
-		for (unsigned i = 0; i < PREFETCH_LINES; i++)
-			__builtin_prefetch(base + io->offset_bytes + i * CACHE_LINE_BYTES);
+	for (unsigned i = 0; i < PREFETCH_LINES; i++)
+		__builtin_prefetch(base + io->offset_bytes + i * CACHE_LINE_BYTES);
 }
 
 static void memory_submit(struct blk_target *target, struct blk_io **ios, unsigned count, uint64_t now_tsc)
@@ -119,31 +121,31 @@ static void memory_submit(struct blk_target *target, struct blk_io **ios, unsign
 	}
 }
 
-/* The same with the cipher for the copy. Time is taken once a batch, so completions come after it. */
+/* The same with the cipher for the copy, which takes several requests at once: completions come after the last. */
 static void memory_submit_crypt_batch(struct volume *volume, struct blk_io **ios, unsigned count, uint64_t now_tsc)
 {
 	uint8_t *base = memory_base(volume);
-	uint64_t since_tsc = clock_tsc();
 	struct blk_io *done[CRYPT_BATCH_MAX];
+	struct cipher_batch batch;
 	unsigned done_count = 0;
 
+	cipher_batch_begin(&batch, volume);
 	for (unsigned i = 0; i < count; i++) {
 		struct blk_io *io = ios[i];
 		struct iov_cursor guest = {.iov = io->iov};
 
-		if (i + 1 < count)
-			prefetch(base, ios[i + 1]);
 		if (!is_inline(io)) {
 			memory_submit_other(volume, io, now_tsc);
 			continue;
 		}
+		prefetch(base, io);
 		if (io->op == BLK_READ)
-			cipher_to_guest(volume, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
+			cipher_batch_to_guest(&batch, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
 		else
-			cipher_from_guest(volume, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
+			cipher_batch_from_guest(&batch, guest, io->offset_bytes, base + io->offset_bytes, io->length_bytes);
 		done[done_count++] = io;
 	}
-	cipher_count_ticks(volume, since_tsc);
+	cipher_batch_end(&batch);
 	for (unsigned i = 0; i < done_count; i++)
 		io_done(done[i]);
 }

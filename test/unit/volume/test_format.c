@@ -130,7 +130,7 @@ static void zeroes_do_not_show(struct rig *rig, uint32_t block_bytes)
 
 static const struct crypt_kernel *real;
 static struct rig *watched;
-static unsigned whole_calls, bounced_calls;
+static unsigned whole_calls, bounced_calls, gathered_calls;
 
 static bool inside(const uint8_t *p, size_t bytes, const void *from, size_t size)
 {
@@ -172,14 +172,32 @@ static void watch_decrypt(const struct crypt_key *key, uint64_t number, uint32_t
 	real->decrypt(key, number, unit, in, out, bytes);
 }
 
+static void watch_encrypt_runs(const struct crypt_key *key, uint32_t unit, const struct crypt_run *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		watch_encrypt(key, runs[i].unit_number, unit, runs[i].in, runs[i].out, runs[i].bytes);
+	gathered_calls += count > 1;
+}
+
+static void watch_decrypt_runs(const struct crypt_key *key, uint32_t unit, const struct crypt_run *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		watch_decrypt(key, runs[i].unit_number, unit, runs[i].in, runs[i].out, runs[i].bytes);
+	gathered_calls += count > 1;
+}
+
 static void clear_data_is_in_guest_memory_only(struct rig *rig, uint32_t block_bytes)
 {
-	static const struct crypt_kernel watch = {.name = "watch", .encrypt = watch_encrypt, .decrypt = watch_decrypt};
+	static const struct crypt_kernel watch = {.name = "watch",
+						  .encrypt = watch_encrypt,
+						  .decrypt = watch_decrypt,
+						  .encrypt_runs = watch_encrypt_runs,
+						  .decrypt_runs = watch_decrypt_runs};
 	static struct rig_io io;
 
 	real = rig->volume->cipher.kernel;
 	watched = rig;
-	whole_calls = bounced_calls = 0;
+	whole_calls = bounced_calls = gathered_calls = 0;
 	rig->volume->cipher.kernel = &watch;
 	for (unsigned i = 0; i < 200; i++) {
 		uint64_t blocks = SIZE_BYTES / block_bytes, first = rig_random() % blocks;
@@ -193,7 +211,7 @@ static void clear_data_is_in_guest_memory_only(struct rig *rig, uint32_t block_b
 		assert_int_equal(rig_do(rig, &io), 0);
 	}
 	rig->volume->cipher.kernel = real;
-	assert_true(whole_calls > 0 && bounced_calls > 0);
+	assert_true(whole_calls > 0 && bounced_calls > 0 && gathered_calls > 0);
 }
 
 static void openssl_opens_the_volume(void **state)

@@ -285,9 +285,11 @@ static void *grow(void *context)
 {
 	struct grower *g = context;
 	char sentence[256];
+	int code = 0;
 
-	for (uint64_t size = volume_target(g->volume)->capacity_bytes; g->code == 0 && size < g->end_bytes; size += g->step_bytes)
-		g->code = volume_resize(g->volume, size + g->step_bytes, sentence, sizeof(sentence));
+	for (uint64_t size = volume_target(g->volume)->capacity_bytes; code == 0 && size < g->end_bytes; size += g->step_bytes)
+		code = volume_resize(g->volume, size + g->step_bytes, sentence, sizeof(sentence));
+	__atomic_store_n(&g->code, code, __ATOMIC_RELAXED);
 	return NULL;
 }
 
