@@ -27,11 +27,7 @@ static void done_add(struct virtqueue *vq, struct request *req)
 	req->io.next = NULL;
 	*vq->done_tail = &req->io;
 	vq->done_tail = &req->io.next;
-	if (!vq->dirty) {
-		vq->dirty = true;
-		vq->dirty_next = vq->worker->dirty;
-		vq->worker->dirty = vq;
-	}
+	worker_dirty(vq);
 }
 
 void blk_request_complete(struct blk_io *io, int error)
@@ -40,17 +36,6 @@ void blk_request_complete(struct blk_io *io, int error)
 
 	io->error = error;
 	done_add(req->vq, req);
-}
-
-static void child_complete(struct blk_io *io, int error)
-{
-	struct request *child = container_of(io, struct request, io), *parent = child->parent;
-
-	if (error != 0)
-		parent->error = error;
-	worker_request_put(child->vq->worker, child);
-	if (--parent->pending == 0)
-		blk_request_complete(&parent->io, parent->error);
 }
 
 static enum parse_result answer(struct request *req, enum virtio_blk_status status, uint32_t used_length)
@@ -109,25 +94,25 @@ static uint64_t total_bytes(const struct ring_segment *segment, unsigned count)
 	return total;
 }
 
-static int iov_add(struct virtqueue *vq, struct request *req, uint8_t *base, uint64_t length)
+int request_iov_add(struct request *req, uint8_t *base, uint64_t length_bytes)
 {
 	struct iovec *last = &req->io.iov[req->io.iov_count - 1], *more;
 
 	if (req->io.iov_count > 0 && (uint8_t *)last->iov_base + last->iov_len == base) {
-		last->iov_len += length;
+		last->iov_len += length_bytes;
 		return 0;
 	}
 	if (req->io.iov_count == REQUEST_IOV_MAX)
 		return -E2BIG;
 	if (req->io.iov_count == REQUEST_IOV_INLINE && (req->flags & REQUEST_LONG_IOV) == 0) {
-		more = worker_iov_take(vq->worker);
+		more = worker_iov_take(req->vq->worker);
 		if (more == NULL)
 			return -EAGAIN;
 		memcpy(more, req->iov, sizeof(req->iov));
 		req->io.iov = more;
 		req->flags |= REQUEST_LONG_IOV;
 	}
-	req->io.iov[req->io.iov_count++] = (struct iovec){.iov_base = base, .iov_len = length};
+	req->io.iov[req->io.iov_count++] = (struct iovec){.iov_base = base, .iov_len = length_bytes};
 	return 0;
 }
 
@@ -153,7 +138,7 @@ static int iov_build(struct virtqueue *vq, struct request *req, struct span span
 			uint64_t part = left;
 			uint8_t *host = guest_memory_at(vq->memory, addr, &part);
 
-			err = host == NULL ? -EFAULT : iov_add(vq, req, host, part);
+			err = host == NULL ? -EFAULT : request_iov_add(req, host, part);
 			addr += part;
 			left -= part;
 		}
@@ -254,27 +239,19 @@ static void fill_range(const struct batch *b, struct blk_io *io, const uint8_t *
 }
 
 /* One request with several ranges: a child each. What the target is asked for its allowance is the parent, with the sum. */
-static enum parse_result make_children(struct virtqueue *vq, const struct batch *b, struct request *req, const uint8_t *ranges,
-				       unsigned count, uint8_t op)
+static enum parse_result make_children(const struct batch *b, struct request *req, const uint8_t *ranges, unsigned count,
+				       uint8_t op)
 {
 	uint64_t length_bytes = 0;
 
 	req->flags |= REQUEST_RANGES;
 	req->io.next = NULL;
-	req->pending = count;
-	req->error = 0;
+	request_parts_open(req);
 	for (unsigned i = count; i-- > 0;) {
-		struct request *child = worker_request_take(vq->worker);
+		struct request *child = request_part_take(req);
 
 		if (child == NULL)
 			return PARSE_LATER;
-		child->vq = vq;
-		child->flags = 0;
-		child->parent = req;
-		child->io.complete = child_complete;
-		child->io.submit_tsc = b->now_tsc;
-		child->io.iov = NULL;
-		child->io.iov_count = 0;
 		fill_range(b, &child->io, ranges + i * VBLK_RANGE_BYTES, op);
 		child->io.next = req->io.next;
 		req->io.next = &child->io;
@@ -308,7 +285,7 @@ static enum parse_result parse_ranges(struct virtqueue *vq, const struct batch *
 	if (count == 0)
 		return answer(req, VBLK_S_OK, (req->flags & REQUEST_DATA_IN) == 0);
 	if (count > 1)
-		return make_children(vq, b, req, ranges, count, op);
+		return make_children(b, req, ranges, count, op);
 	fill_range(b, &req->io, ranges, op);
 	return PARSE_OK;
 }

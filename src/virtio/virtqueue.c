@@ -63,6 +63,8 @@ out:
 void virtqueue_stop(struct virtqueue *vq)
 {
 	vq->stopping = true;
+	if (vq->cut.request != NULL)
+		worker_dirty(vq);
 }
 
 bool virtqueue_stopped(const struct virtqueue *vq)
@@ -141,7 +143,7 @@ static bool is_broken(struct virtqueue *vq)
 	return true;
 }
 
-static void batch_open(const struct virtqueue *vq, struct batch *b, uint64_t now_tsc)
+void batch_open(const struct virtqueue *vq, struct batch *b, uint64_t now_tsc)
 {
 	const struct blk_target *target = vq->blk->target;
 	bool write_back = (vq->features & BIT(VBLK_F_CONFIG_WCE)) != 0
@@ -168,19 +170,24 @@ static uint64_t ask_allowance(struct virtqueue *vq, const struct request *req, u
 	return target->ops->admit(target, &vq->asking, now_tsc);
 }
 
-static void batch_add(struct batch *b, struct request *req)
+/* What was taken from the ring begins. */
+static void begin(struct virtqueue *vq, struct batch *b, struct request *req)
 {
+	struct blk_io *child, *next;
+
 	if ((req->flags & REQUEST_ANSWERED) != 0) {
 		blk_request_complete(&req->io, 0);
-		return;
+	} else if ((req->flags & REQUEST_RANGES) != 0) {
+		for (child = req->io.next; child != NULL; child = next) {
+			next = child->next;
+			batch_add(b, child);
+		}
+	} else if (__builtin_expect(request_needs_cut(req), 0)) {
+		request_cut_open(vq, req);
+		request_cut_on(vq, b);
+	} else {
+		batch_add(b, &req->io);
 	}
-	b->bytes += req->io.op == BLK_DISCARD ? 0 : req->io.length_bytes;
-	if ((req->flags & REQUEST_RANGES) == 0) {
-		b->ios[b->count++] = &req->io;
-		return;
-	}
-	for (struct blk_io *child = req->io.next; child != NULL; child = child->next)
-		b->ios[b->count++] = child;
 }
 
 enum start_result { START_DONE, START_LATER, START_BROKEN };
@@ -199,7 +206,7 @@ static enum start_result start(struct virtqueue *vq, struct batch *b, struct rin
 		*again_tsc = ask_allowance(vq, req, b->now_tsc);
 		if (*again_tsc == 0 && ring_take(&vq->ring, chain)) {
 			req->entry = chain->entry;
-			batch_add(b, req);
+			begin(vq, b, req);
 			return START_DONE;
 		}
 	}
@@ -207,15 +214,21 @@ static enum start_result start(struct virtqueue *vq, struct batch *b, struct rin
 	return vq->ring.broken_why != NULL ? START_BROKEN : START_LATER;
 }
 
-static bool batch_full(const struct batch *b)
-{
-	return b->count >= VIRTIO_BLK_BATCH_MAX || b->bytes >= VIRTIO_BLK_VISIT_BYTES_MAX;
-}
-
-static void submit(struct virtqueue *vq, struct batch *b)
+void batch_submit(struct virtqueue *vq, struct batch *b)
 {
 	if (b->count > 0)
 		vq->blk->target->ops->submit(vq->blk->target, b->ios, b->count, b->now_tsc);
+}
+
+static bool may_start(const struct virtqueue *vq, const struct batch *b)
+{
+	return !batch_full(b) && vq->cut.request == NULL;
+}
+
+static struct visit visit_cut(struct virtqueue *vq, struct batch *b)
+{
+	request_cut_on(vq, b);
+	return (struct visit){.started = b->count, .more = true};
 }
 
 /* Requests that a predecessor had taken. */
@@ -223,7 +236,7 @@ static struct visit visit_redo(struct virtqueue *vq, struct batch *b)
 {
 	struct visit v = {.more = true};
 
-	while (v.started < VIRTIO_BLK_BATCH_MAX && !batch_full(b) && vq->redo_next < vq->redo_count) {
+	while (v.started < VIRTIO_BLK_BATCH_MAX && may_start(vq, b) && vq->redo_next < vq->redo_count) {
 		struct ring_chain chain;
 
 		if (!ring_peek_entry(&vq->ring, vq->redo[vq->redo_next], &chain) ||
@@ -244,10 +257,10 @@ static struct visit visit_ring(struct virtqueue *vq, struct batch *b)
 	unsigned count = ring_peek(&vq->ring, chains, VIRTIO_BLK_BATCH_MAX);
 
 	account_look(vq, ring_waiting(&vq->ring, count), b->now_tsc);
-	while (v.started < count && !batch_full(b) && start(vq, b, &chains[v.started], &v.again_tsc) == START_DONE)
+	while (v.started < count && may_start(vq, b) && start(vq, b, &chains[v.started], &v.again_tsc) == START_DONE)
 		v.started++;
 	account_taken(vq, v.started, b->now_tsc);
-	v.more = v.started < count || ring_has_more(&vq->ring);
+	v.more = v.started < count || vq->cut.request != NULL || ring_has_more(&vq->ring);
 	return v;
 }
 
@@ -261,8 +274,13 @@ struct visit virtqueue_visit(struct virtqueue *vq, uint64_t now_tsc)
 	if (__builtin_expect(ring_lost(&vq->ring), 0))
 		ring_break(&vq->ring, "the VMM took the guest's memory away (its file was truncated)");
 	batch_open(vq, &b, now_tsc);
-	v = vq->redo_next < vq->redo_count ? visit_redo(vq, &b) : visit_ring(vq, &b);
-	submit(vq, &b);
+	if (__builtin_expect(vq->cut.request != NULL, 0))
+		v = visit_cut(vq, &b);
+	else if (__builtin_expect(vq->redo_next < vq->redo_count, 0))
+		v = visit_redo(vq, &b);
+	else
+		v = visit_ring(vq, &b);
+	batch_submit(vq, &b);
 	if (is_broken(vq))
 		v.more = false;
 	return v;
@@ -270,7 +288,7 @@ struct visit virtqueue_visit(struct virtqueue *vq, uint64_t now_tsc)
 
 bool virtqueue_arm(struct virtqueue *vq)
 {
-	if (vq->redo_next < vq->redo_count && vq->ring.broken_why == NULL)
+	if ((vq->redo_next < vq->redo_count && vq->ring.broken_why == NULL) || vq->cut.request != NULL)
 		return false;
 	ring_ask_for_kick(&vq->ring);
 	if (ring_has_more(&vq->ring)) {

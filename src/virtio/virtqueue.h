@@ -30,18 +30,14 @@ enum request_flag {
 struct request {
 	struct blk_io io;
 	struct virtqueue *vq;
-	uint8_t *status;	   /* NULL: the chain has none */
+	union {
+		uint8_t *status;	/* NULL: the chain has none */
+		struct request *parent; /* of a part */
+	};
 	uint16_t id, slots, entry; /* of its chain */
 	uint8_t flags;
 	uint8_t answer;
-	union {
-		struct iovec iov[REQUEST_IOV_INLINE];
-		struct {
-			struct request *parent; /* of a child */
-			uint32_t pending;	/* of a parent: children that are not complete */
-			int32_t error;
-		};
-	};
+	struct iovec iov[REQUEST_IOV_INLINE];
 };
 
 _Static_assert(sizeof(struct request) == 192, "three cache lines");
@@ -81,6 +77,14 @@ struct sighting {
 	uint32_t count;
 };
 
+/* A request that is too large for one visit, and how far it has been given to the target. */
+struct cut {
+	struct request *request; /* NULL: none */
+	uint64_t bytes;
+	uint64_t element_bytes; /* of iov[element] */
+	unsigned element;
+};
+
 struct virtqueue {
 	struct virtio_ring ring;
 	struct virtio_worker *worker;
@@ -105,6 +109,7 @@ struct virtqueue {
 	uint16_t redo_next, redo_count;
 	uint16_t *redo;
 
+	struct cut cut;
 	struct sighting sightings[SIGHTINGS_MAX]; /* a ring, oldest first */
 	struct blk_io asking;			  /* the request at the head of the ring, as the target's allowance knows it */
 	struct virtqueue_accounts accounts;
@@ -128,16 +133,40 @@ enum parse_result {
 	PARSE_BROKEN,
 };
 
+static inline bool batch_full(const struct batch *b)
+{
+	return b->count >= VIRTIO_BLK_BATCH_MAX || b->bytes >= VIRTIO_BLK_VISIT_BYTES_MAX;
+}
+
+static inline void batch_add(struct batch *b, struct blk_io *io)
+{
+	b->bytes += io->op == BLK_DISCARD ? 0 : io->length_bytes;
+	b->ios[b->count++] = io;
+}
+
 /* virtio_blk.c: the write cache as `state` has it. */
 void virtio_blk_cache_mode(struct virtio_blk *blk, const struct device_state *state);
 
-/* blk_request.c: fills `req` (from the pool, with vq set) from a chain. Children of a request with several ranges are taken from
- * the pool and hang on io.next of their parent. */
+/* virtqueue.c: what the device is at this moment; and all of the batch to the target. */
+void batch_open(const struct virtqueue *vq, struct batch *b, uint64_t now_tsc);
+void batch_submit(struct virtqueue *vq, struct batch *b);
+
+/* blk_request.c: fills `req` (from the pool) from a chain. Children of a request with several ranges are taken from the pool and
+ * hang on io.next of their parent. */
 enum parse_result blk_request_parse(struct virtqueue *vq, const struct batch *b, const struct ring_chain *chain,
 				    struct request *req);
 void blk_request_complete(struct blk_io *io, int error);
+int request_iov_add(struct request *req, uint8_t *base, uint64_t length_bytes); /* 0, -E2BIG, -EAGAIN (pool) */
+
+/* request_parts.c */
+void request_parts_open(struct request *parent);
+struct request *request_part_take(struct request *parent); /* NULL: pool */
+bool request_needs_cut(const struct request *req);
+void request_cut_open(struct virtqueue *vq, struct request *req); /* taken from the ring */
+void request_cut_on(struct virtqueue *vq, struct batch *b);	  /* as far as batch and pools go */
 
 /* worker.c */
+void worker_dirty(struct virtqueue *vq); /* to be looked at by virtio_worker_publish() */
 struct request *worker_request_take(struct virtio_worker *w);
 void worker_request_put(struct virtio_worker *w, struct request *req); /* and its iov array, and its children that did not start */
 struct iovec *worker_iov_take(struct virtio_worker *w);

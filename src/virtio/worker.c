@@ -47,6 +47,15 @@ void virtio_worker_free(struct virtio_worker *worker)
 	free(worker);
 }
 
+void worker_dirty(struct virtqueue *vq)
+{
+	if (vq->dirty)
+		return;
+	vq->dirty = true;
+	vq->dirty_next = vq->worker->dirty;
+	vq->worker->dirty = vq;
+}
+
 struct request *worker_request_take(struct virtio_worker *w)
 {
 	struct blk_io *io = w->free;
@@ -174,6 +183,16 @@ static void call_guest(struct virtqueue *vq)
 		COUNT(vq->accounts.calls_sent, 1);
 }
 
+/* No visits come any more, and a request was given to the target in part. */
+static void finish_cut(struct virtqueue *vq, uint64_t now_tsc)
+{
+	struct batch b;
+
+	batch_open(vq, &b, now_tsc);
+	request_cut_on(vq, &b);
+	batch_submit(vq, &b);
+}
+
 static void publish(struct virtqueue *vq, uint64_t now_tsc)
 {
 	struct ring_used used[USED_BATCH];
@@ -208,8 +227,13 @@ unsigned virtio_worker_publish(struct virtio_worker *worker, uint64_t now_tsc)
 	worker->dirty = NULL;
 	for (; vq != NULL; vq = next, count++) {
 		next = vq->dirty_next;
+		if (vq->stopping && vq->cut.request != NULL)
+			finish_cut(vq, now_tsc);
+		if (vq->done != NULL)
+			publish(vq, now_tsc);
 		vq->dirty = false;
-		publish(vq, now_tsc);
+		if (vq->stopping && vq->cut.request != NULL) /* not through yet */
+			worker_dirty(vq);
 	}
 	return count;
 }

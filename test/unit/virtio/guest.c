@@ -30,6 +30,8 @@ static void move(struct test_target *t, struct blk_io *io)
 {
 	uint8_t *p = t->bytes + io->offset_bytes;
 
+	if (t->no_data)
+		return;
 	for (unsigned i = 0; i < io->iov_count; i++) {
 		if (io->op == BLK_READ)
 			memcpy(io->iov[i].iov_base, p, io->iov[i].iov_len);

@@ -47,7 +47,8 @@ struct buffer {
 struct test_target {
 	struct blk_target target;
 	uint8_t bytes[TARGET_BYTES];
-	bool hold; /* keep requests until target_release() */
+	bool no_data; /* larger than `bytes`: moves none */
+	bool hold;    /* keep requests until target_release() */
 	int error;
 	unsigned submits, ios;
 	struct blk_io log[64]; /* copies of what was submitted */
