@@ -188,11 +188,12 @@ static bool call_start(struct request *request, enum vault_op op)
 /* The answer's body, when it must hold one wrapped key and nothing else. */
 static enum vault_error take_blob(enum vault_error error, const struct answer *answer, struct vault_blob *out)
 {
-	struct vault_reader body = answer_body(answer);
+	struct vault_reader body;
 	struct vault_blob blob;
 
 	if (error != VAULT_OK)
 		return error;
+	body = answer_body(answer);
 	vault_get_blob(&body, &blob);
 	if (!vault_get_done(&body))
 		return VAULT_INTERNAL;
