@@ -11,9 +11,10 @@
  * requests take turns, a piece a turn; so do the requests of a volume; and no volume has more than half of the pieces. So a
  * neighbour's giant requests delay a small one by one piece for each volume that is busy, not by their size.
  *
- * A pass. volume_engine_poll() handles what is complete, fills the ring from the queues, submits with one system call, and looks
- * once more for what was complete at once. When it returns 0 everything that can be in the kernel is there, so the ring's
- * descriptor will become readable: only then may a poller sleep on it.
+ * A pass moves at most ENGINE_PASS_BYTES_MAX and one piece through the processor (the cipher, copies); the rest waits for the next,
+ * so that the poller gets back to its queues. volume_engine_poll() handles what is complete, fills the ring from the queues,
+ * submits with one system call, and looks once more for what was complete at once. When it returns 0 everything that can be in the
+ * kernel is there, so the ring's descriptor will become readable: only then may a poller sleep on it.
  *
  * Work on memory that is too long to be done at once (a memory volume's giant requests) takes its turns with everybody else's: each
  * step is a no-op in the ring whose completion is the licence to work on one piece.
@@ -243,6 +244,8 @@ static bool volume_start_piece(struct volume_engine *engine, struct volume *volu
 	if (!volume->backend->piece_start(volume, io, p))
 		return false;
 	engine->pieces_free_count--;
+	if (p->op == PIECE_WRITE && p->buffer != NULL)
+		engine->moved_bytes += p->length_bytes;
 	volume->pieces++;
 	r->pieces++;
 	queue_pop(volume);
@@ -256,7 +259,7 @@ static void engine_fill_ring(struct volume_engine *engine)
 {
 	unsigned stuck = 0; /* volumes in a row that wait for a buffer */
 
-	while (engine->pieces_free_count > 0 && stuck < engine->ready_count) {
+	while (engine->pieces_free_count > 0 && stuck < engine->ready_count && engine->moved_bytes < ENGINE_PASS_BYTES_MAX) {
 		struct volume *volume = list_entry(engine->ready.next, struct volume, ready);
 
 		stuck = volume_start_piece(engine, volume) ? 0 : stuck + 1;
@@ -343,27 +346,32 @@ static void piece_complete(struct volume_engine *engine, struct piece *p, int re
 
 static void engine_reap(struct volume_engine *engine)
 {
-	struct io_uring_cqe *cqes[64];
-	unsigned count;
+	struct io_uring_cqe *cqe;
+	unsigned head, count = 0;
 
-	while ((count = io_uring_peek_batch_cqe(&engine->ring, cqes, 64)) > 0) {
-		for (unsigned i = 0; i < count; i++) {
-			struct piece *p = io_uring_cqe_get_data(cqes[i]);
-			int result = cqes[i]->res;
+	io_uring_for_each_cqe(&engine->ring, head, cqe)
+	{
+		struct piece *p = io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
 
-			if (engine->fault != NULL)
-				result = engine->fault(engine->fault_context, p, result);
-			piece_complete(engine, p, result);
-		}
-		io_uring_cq_advance(&engine->ring, count);
-		engine->handled += count;
+		if (engine->moved_bytes >= ENGINE_PASS_BYTES_MAX)
+			break;
+		if (p->op == PIECE_STEP || (p->op == PIECE_READ && p->buffer != NULL))
+			engine->moved_bytes += p->length_bytes;
+		if (engine->fault != NULL)
+			result = engine->fault(engine->fault_context, p, result);
+		piece_complete(engine, p, result);
+		count++;
 	}
+	io_uring_cq_advance(&engine->ring, count);
+	engine->handled += count;
 }
 
 unsigned volume_engine_poll(struct volume_engine *engine, uint64_t now_tsc)
 {
 	engine->now_tsc = now_tsc;
 	engine->handled = 0;
+	engine->moved_bytes = 0;
 	if (engine->requests == 0)
 		return 0;
 	if (__atomic_load_n(engine->ring.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
@@ -371,12 +379,12 @@ unsigned volume_engine_poll(struct volume_engine *engine, uint64_t now_tsc)
 	engine_reap(engine);
 	engine_fill_ring(engine);
 	if (io_uring_sq_ready(&engine->ring) > 0) {
-		(void)io_uring_submit_and_get_events(
-			&engine->ring); /* what it could not take stays in the ring for the next pass */
+		(void)io_uring_submit(&engine->ring); /* what it could not take stays in the ring for the next pass */
 		engine_reap(engine);
 	}
-	if (engine->handled == 0 && io_uring_sq_ready(&engine->ring) > 0)
-		engine->handled = 1; /* the kernel was short of memory: not the time to sleep */
+	/* Not the time to sleep: the budget has ended before the work, or the kernel was short of memory. */
+	if (engine->handled == 0 && (engine->moved_bytes >= ENGINE_PASS_BYTES_MAX || io_uring_sq_ready(&engine->ring) > 0))
+		engine->handled = 1;
 	return engine->handled;
 }
 

@@ -15,8 +15,9 @@ enum {
 	ENGINE_BOUNCE_BYTES = 4096, /* one data unit */
 	ENGINE_PIECE_IOV_MAX = 34,  /* 128 KiB in 4 KiB pages, both ends cut */
 	ENGINE_REQUEST_PIECES_MAX = 4,
-	ENGINE_RETRIES_MAX = 16, /* of EINTR and EAGAIN */
-	ENGINE_FILES_MAX = 1024, /* registered; volumes beyond go without */
+	ENGINE_PASS_BYTES_MAX = 1 << 20, /* copied or enciphered in one poll, and one piece more */
+	ENGINE_RETRIES_MAX = 16,	 /* of EINTR and EAGAIN */
+	ENGINE_FILES_MAX = 1024,	 /* registered; volumes beyond go without */
 	ENGINE_RING_ENTRIES_MIN = 2,
 	ENGINE_RING_ENTRIES_MAX = 16384,
 };
@@ -63,7 +64,8 @@ struct volume_engine {
 	struct piece *pieces;
 	struct piece **pieces_free;
 	uint64_t now_tsc;
-	unsigned handled;
+	unsigned handled;     /* in this pass */
+	uint64_t moved_bytes; /* by the processor in this pass */
 
 	uint8_t *arena; /* zeroes, then large buffers, then small ones */
 	size_t arena_bytes;

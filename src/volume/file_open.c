@@ -65,12 +65,13 @@ static bool direct_limits(int fd, uint32_t block_size_bytes, struct file_limits 
 	return direct_read_works(fd, block_size_bytes);
 }
 
+/* With O_DIRECT where that works. O_NONBLOCK is for the open only: a FIFO in the place of a file must not stop the card. */
 static int open_best(struct volume *volume, const char *path)
 {
 	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (volume->target.read_only ? O_RDONLY : O_RDWR), error;
 	struct stat st;
+	bool direct;
 
-	/* O_NONBLOCK: a FIFO in the place of a file must not stop the card; it means nothing to files and block devices. */
 	if (stat(path, &st) != 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
@@ -78,25 +79,20 @@ static int open_best(struct volume *volume, const char *path)
 	if (S_ISBLK(st.st_mode) && !volume->target.read_only)
 		flags |= O_EXCL; /* of a block device: not while it is mounted */
 	volume->fd = open(path, flags | O_DIRECT);
-	if (volume->fd >= 0) {
-		if (direct_limits(volume->fd, volume->target.block_size_bytes, &volume->file))
-			return 0;
-		if (fcntl(volume->fd, F_SETFL, O_NONBLOCK) == 0) /* without O_DIRECT */
-			goto buffered;
-		error = -errno;
-		close(volume->fd);
-		volume->fd = -1;
-		return error;
-	}
-	if (errno != EINVAL)
-		return -errno;
-	volume->fd = open(path, flags);
+	if (volume->fd < 0 && errno == EINVAL)
+		volume->fd = open(path, flags);
 	if (volume->fd < 0)
 		return -errno;
-buffered:
-	volume->file.memory_align_bytes = 1;
-	volume->file.offset_align_bytes = 1;
-	return 0;
+	direct = fcntl(volume->fd, F_GETFL) & O_DIRECT && direct_limits(volume->fd, volume->target.block_size_bytes, &volume->file);
+	if (!direct) {
+		volume->file.memory_align_bytes = 1;
+		volume->file.offset_align_bytes = 1;
+	}
+	if (fcntl(volume->fd, F_SETFL, direct ? O_DIRECT : 0) == 0)
+		return 0;
+	error = -errno;
+	file_close(volume);
+	return error;
 }
 
 /* Of the open file description, so it goes with it; advisory, as QEMU's. */

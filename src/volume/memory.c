@@ -23,8 +23,8 @@
 #include "volume/engine.h"
 
 enum {
-	ALIGN_BYTES = 2 * 1024 * 1024, /* of mappings: a huge page's */
-	ZERO_INLINE_BYTES_MAX = 64 * 1024,
+	ALIGN_BYTES = 2 * 1024 * 1024,	  /* of mappings: a huge page's */
+	ZERO_INLINE_BYTES_MAX = 8 * 1024, /* small: one request of a guest may name many ranges */
 	PREFETCH_LINES = 2,
 	CACHE_LINE_BYTES = 64,
 	CRYPT_BATCH_MAX = 32,

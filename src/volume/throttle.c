@@ -36,6 +36,11 @@ static void gate_set(struct throttle_gate *gate, uint64_t rate, uint64_t depth_u
 	gate->full_tsc = now_tsc + ticks_of(gate, missing_units);
 }
 
+static uint64_t price_units(const struct throttle_price *price, enum throttle_gate_kind kind)
+{
+	return kind == THROTTLE_BYTES ? price->bytes : price->ios;
+}
+
 static uint64_t baseline_iops(uint64_t size_bytes)
 {
 	return max_u64(size_bytes / gib_bytes * THROTTLE_BASELINE_IOPS_PER_GIB, THROTTLE_BASELINE_IOPS_MIN);
@@ -51,7 +56,7 @@ void throttle_set(struct throttle *t, const struct volume_rate *rate, uint64_t s
 
 		for (unsigned i = 0; i < t->waiters_count; i++)
 			if (t->waiters[i].start_tsc != 0)
-				refund += t->waiters[i].price.units[kind];
+				refund += price_units(&t->waiters[i].price, kind);
 		missing[kind] = units_missing(&t->gates[kind], now_tsc);
 		missing[kind] -= refund < missing[kind] ? refund : missing[kind];
 	}
@@ -73,9 +78,9 @@ static uint64_t io_units(uint64_t bytes)
 
 static struct throttle_price price_of(struct throttle *t, const struct blk_io *io)
 {
-	struct throttle_price price = {.units = {1, 0, 1}};
+	struct throttle_price price = {.ios = 1};
 	struct throttle_run *run = &t->runs[io->op != BLK_READ];
-	uint64_t before, ios;
+	uint64_t before;
 
 	if (io->op == BLK_FLUSH || io->op == BLK_DISCARD)
 		return price;
@@ -84,10 +89,8 @@ static struct throttle_price price_of(struct throttle *t, const struct blk_io *i
 	before = io_units(run->length_bytes);
 	run->length_bytes += io->length_bytes;
 	run->end_bytes = io->offset_bytes + io->length_bytes;
-	ios = io_units(run->length_bytes) - before;
-	price.units[THROTTLE_IOS] = ios;
-	price.units[THROTTLE_BYTES] = io->length_bytes;
-	price.units[THROTTLE_CREDITS] = ios;
+	price.ios = io_units(run->length_bytes) - before;
+	price.bytes = io->length_bytes;
 	return price;
 }
 
@@ -99,7 +102,7 @@ static uint64_t reserve(struct throttle *t, const struct throttle_price *price, 
 	for (unsigned kind = 0; kind < THROTTLE_GATES; kind++) {
 		const struct throttle_gate *gate = &t->gates[kind];
 
-		ticks[kind] = ticks_of(gate, price->units[kind]);
+		ticks[kind] = ticks_of(gate, price_units(price, kind));
 		if (ticks[kind] != 0) {
 			uint64_t paid_tsc = max_u64(gate->full_tsc, now_tsc) + ticks[kind];
 

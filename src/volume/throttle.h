@@ -43,7 +43,8 @@ struct throttle_gate {
 };
 
 struct throttle_price {
-	uint64_t units[THROTTLE_GATES];
+	uint64_t ios; /* credits, too */
+	uint64_t bytes;
 };
 
 struct throttle_waiter {

@@ -337,6 +337,26 @@ static void requests_wait_for_buffers_and_finish(void **state)
 	}
 }
 
+/* Locked memory ran out: the ring knows neither buffers nor files, and all works. */
+static void nothing_registered_is_no_error(void **state)
+{
+	uint8_t *back = aligned_alloc(4096, 1 << 20);
+	struct rig rig;
+
+	(void)state;
+	rig_engine(&rig, 0, 16);
+	rig.engine->arena_registered = false;
+	rig.engine->slots_free_count = 0;
+	rig_open(&rig, &(struct rig_volume){
+			       .backend = VOLUME_FILE, .size_bytes = SIZE_BYTES, .block_size_bytes = 512, .encrypted = true});
+	rig_fill(memory, 1 << 20);
+	assert_int_equal(rig_run(&rig, BLK_WRITE, BLK_IO_DURABLE, 512, memory, 1 << 20), 0);
+	assert_int_equal(rig_run(&rig, BLK_READ, 0, 512, back, 1 << 20), 0);
+	assert_memory_equal(back, memory, 1 << 20);
+	free(back);
+	end(&rig);
+}
+
 /* A neighbour with gigabytes to do, and a ring of four: a small request does not wait for the end of it. */
 static void giants_do_not_hold_up_a_neighbour(void **state)
 {
@@ -425,6 +445,7 @@ int main(void)
 		cmocka_unit_test(a_refused_range_does_not_end_punching),
 		cmocka_unit_test(durable_means_synced),
 		cmocka_unit_test(requests_wait_for_buffers_and_finish),
+		cmocka_unit_test(nothing_registered_is_no_error),
 		cmocka_unit_test(giants_do_not_hold_up_a_neighbour),
 		cmocka_unit_test(giant_copies_are_cut_into_steps),
 	};

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -409,6 +411,82 @@ static void volumes_beyond_the_file_table_work(void **state)
 	rig_engine_free(&rig);
 }
 
+/* --- block devices --- */
+
+/* A loop device over `file`; its descriptor, or -1 where there are none (not root, a container). */
+static int loop_attach(const char *file, char *device, size_t device_size)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), index = -1, fd = -1;
+	struct loop_config config = {.fd = (uint32_t)open(file, O_RDWR | O_CLOEXEC)};
+
+	if (control >= 0)
+		index = ioctl(control, LOOP_CTL_GET_FREE);
+	snprintf(device, device_size, "/dev/loop%d", index);
+	if (index >= 0)
+		fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	close(control);
+	close((int)config.fd);
+	return fd;
+}
+
+static void serve_block_device(struct rig *rig, const struct volume_config *config)
+{
+	static uint8_t block[8192] __attribute__((aligned(4096))), back[8192] __attribute__((aligned(4096))), zeroes[8192];
+
+	assert_int_equal(open_volume(&rig->volume, config), 0);
+	assert_int_equal(volume_bind(rig->volume, rig->engine), 0);
+	rig_fill(block, sizeof(block));
+	assert_int_equal(rig_run(rig, BLK_WRITE, BLK_IO_DURABLE, 4096, block, 8192), 0);
+	assert_int_equal(rig_run(rig, BLK_READ, 0, 4096, back, 8192), 0);
+	assert_memory_equal(block, back, 8192);
+	assert_int_equal(rig_run(rig, BLK_WRITE_ZEROES, 0, 4096, NULL, 4096), 0);
+	assert_int_equal(rig_run(rig, BLK_DISCARD, 0, 8192, NULL, 4096), 0);
+	assert_int_equal(rig_run(rig, BLK_READ, 0, 4096, back, 4096), 0);
+	assert_memory_equal(zeroes, back, 4096);
+	assert_int_equal(rig_run(rig, BLK_FLUSH, 0, 0, NULL, 0), 0);
+	assert_int_equal(volume_resize(rig->volume, 16 * MIB, error, sizeof(error)), -ENOSPC);
+	expect_sentence("block device", "grow the device");
+	volume_unbind(rig->volume);
+	volume_close(rig->volume);
+}
+
+static void block_devices_serve(void **state)
+{
+	struct volume_config config = file_config();
+	char device[32];
+	struct rig rig;
+	int loop;
+
+	(void)state;
+	assert_int_equal(create(&config), 0);
+	loop = loop_attach(path, device, sizeof(device));
+	if (loop < 0) {
+		unlink(path);
+		skip();
+	}
+	rig_engine(&rig, 0, 16);
+	config.path = device;
+	assert_int_equal(create(&config), 0); /* it is there already, and large enough */
+	for (unsigned i = 0; i < 4; i++) {
+		config.block_size_bytes = i & 1 ? 512 : 4096;
+		config.key = i & 2 ? rig_key : NULL;
+		serve_block_device(&rig, &config);
+	}
+	config.size_bytes = 9 * MIB;
+	assert_int_equal(create(&config), -ENOSPC);
+	expect_sentence(device, "choose a smaller size");
+	assert_int_equal(volume_storage_delete(&config, error, sizeof(error)), 0);
+	assert_int_equal(access(device, F_OK), 0); /* not ours to remove */
+	ioctl(loop, LOOP_CLR_FD);
+	close(loop);
+	unlink(path);
+	rig_engine_free(&rig);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -442,6 +520,7 @@ int main(void)
 		cmocka_unit_test(memory_grows_under_load),
 		cmocka_unit_test(files_grow_under_load),
 		cmocka_unit_test(memory_outlives_the_volume),
+		cmocka_unit_test(block_devices_serve),
 		cmocka_unit_test(engines_have_limits),
 		cmocka_unit_test(volumes_beyond_the_file_table_work),
 	};
