@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct vault vault;
 
-/* Keys that the corpus is made with: see the corpus's maker. */
+/* The key that the wrapped keys of the corpus are under. */
 static void open_once(void)
 {
 	static const uint8_t root[CRYPTO_KEY_BYTES] = "a root key for fuzzing, 32 bytes";

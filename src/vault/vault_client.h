@@ -68,6 +68,7 @@ struct vault_status {
  * within it a request is sent three times, so that a vault that died with the first is asked again once it is back. Give
  * vault_unlock 30 s: it is slow on purpose (Argon2id). Outputs are written only with VAULT_OK. */
 enum vault_error vault_status(int channel, struct vault_status *out, int timeout_ms);
+/* VAULT_TAMPERED: not sealed to this run's public_key (the vault was restarted since): ask for its status and seal again. */
 enum vault_error vault_unlock(int channel, const uint8_t *sealed, size_t sealed_size, int timeout_ms);
 enum vault_error vault_kek_create(int channel, const struct uuid *kek, uint32_t version, struct vault_blob *wrapped,
 				  int timeout_ms);
