@@ -134,7 +134,7 @@ struct volume {
 	char name[VOLUME_NAME_MAX_BYTES + 1];
 };
 
-/* memory.c */
+/* memory_map.c; 0 or -errno. */
 int memory_open(struct volume *volume, int memory_fd);
 void memory_close(struct volume *volume);
 int memory_grow(struct volume *volume, uint64_t size_bytes);

@@ -5,10 +5,10 @@
  *
  * A layer that a volume does not use is left out when it is opened, not bypassed at run time.
  *
- * What reads as what. Of an unencrypted volume, a range that was discarded, or never written, reads as zeroes; of an encrypted one as noise (a
- * hole, deciphered), as with dm-crypt. After WRITE_ZEROES both read as zeroes: an encrypted volume writes them, enciphered, and gives no
- * space back. SECURE_ERASE overwrites the blocks and syncs; old versions that a file system or a drive keeps are out of its reach,
- * and only the destruction of the volume's key makes them useless.
+ * What reads as what. Of an unencrypted volume, a range that was discarded, or never written, reads as zeroes; of an encrypted
+ * one as noise (a hole, deciphered), as with dm-crypt. After WRITE_ZEROES both read as zeroes: an encrypted volume writes them,
+ * enciphered, and gives no space back. SECURE_ERASE overwrites the blocks and syncs; old versions that a file system or a drive
+ * keeps are out of its reach, and only the destruction of the volume's key makes them useless.
  *
  * Threads. (control): may block on the file system, runs on the control thread. (poller): on the poller that the volume is bound to; never
  * blocks. A volume belongs to one poller from volume_bind() to volume_unbind().
@@ -80,8 +80,8 @@ struct volume_engine_config {
 /* (poller: io_uring's single issuer is the thread that made the ring.) */
 int volume_engine_create(struct volume_engine **out, const struct volume_engine_config *config);
 void volume_engine_free(struct volume_engine *engine);
-/* Submits what the pass has gathered (one system call) and completes what is done, within a budget. Returns completions handled; only
- * after a 0 may the poller sleep on the descriptor below. */
+/* Submits what the pass has gathered (one system call) and completes what is done, within a budget. Returns completions handled;
+ * only after a 0 may the poller sleep on the descriptor below. */
 unsigned volume_engine_poll(struct volume_engine *engine, uint64_t now_tsc);
 unsigned volume_engine_in_flight(const struct volume_engine *engine);
 int volume_engine_wait_fd(const struct volume_engine *engine); /* readable when a completion is there; for epoll */
