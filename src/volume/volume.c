@@ -202,7 +202,7 @@ int volume_bind(struct volume *volume, struct volume_engine *engine)
 {
 	assert(volume->engine == NULL);
 	volume->engine = engine;
-	if (volume->fd >= 0)
+	if (volume->backend->queues)
 		volume->slot = engine_slot_take(engine, volume->fd);
 	return 0;
 }
