@@ -68,6 +68,9 @@ def seeds():
             g = Guest(base | BLOCK_4096)
             g.request(IN, 8, [(0xf000, 8192, True)], indirect)
             yield g.finish()
+            g = Guest(base)
+            g.request(IN, 8, [(0x1000, 0x1e000, True)] * 12, True)  # more than a visit's worth
+            yield g.finish()
             g = Guest(base | READ_ONLY | NO_INDIRECT)
             g.request(OUT, 8, [(DATA_AT, 512, False)], indirect)
             yield g.finish()

@@ -1,7 +1,7 @@
 /*
  * From a chain to a request for the target (VIRTIO 1.2, 5.2.6), and its completion.
  *
- * A guest may cut header, data and status into any number of descriptors (2.7.4.3 forbids to rely on their borders). The usual
+ * A guest may cut header, data and status into any number of descriptors (2.7.4.1: nothing may be assumed of their borders). The usual
  * shape is parsed from what ring_peek() found; everything else, and whatever is odd about the usual shape, is expanded and parsed
  * again from the beginning. Data that lies across the border of two memory regions becomes two iov elements there.
  *

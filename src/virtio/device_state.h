@@ -49,7 +49,7 @@ struct device_state {
 	uint64_t features;	    /* acknowledged virtio features; 0 before SET_FEATURES */
 	uint64_t protocol_features; /* acknowledged */
 	uint8_t status;		    /* device status of SET_STATUS, where negotiated */
-	uint8_t write_cache;	    /* virtio-blk: writeback as the driver last set it */
+	uint8_t write_cache;	    /* virtio-blk: 0 as the device began, 1 write back, 2 write through, as the driver last set it */
 	uint8_t needs_reset;	    /* DEVICE_NEEDS_RESET was raised */
 	uint8_t flags;		    /* enum device_state_flag */
 	uint32_t region_count;

@@ -10,6 +10,7 @@
  */
 #include "virtio/virtqueue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ bool virtqueue_stopped(const struct virtqueue *vq)
 
 void virtqueue_release(struct virtqueue *vq, struct virtqueue_state *state)
 {
+	assert(virtqueue_stopped(vq));
 	ring_close(&vq->ring, state, vq->redo_next == vq->redo_count);
 	if (vq->told)
 		state->broken = 1;
@@ -260,7 +262,7 @@ static struct visit visit_ring(struct virtqueue *vq, struct batch *b)
 	while (v.started < count && may_start(vq, b) && start(vq, b, &chains[v.started], &v.again_tsc) == START_DONE)
 		v.started++;
 	account_taken(vq, v.started, b->now_tsc);
-	v.more = v.started < count || vq->cut.request != NULL || ring_has_more(&vq->ring);
+	v.more = v.started < count || vq->cut.request != NULL || ring_knows_more(&vq->ring);
 	return v;
 }
 

@@ -103,6 +103,13 @@ void ring_use(struct virtio_ring *r, const struct ring_used *used, unsigned coun
 		ring_split_use(r, used, count);
 }
 
+bool ring_knows_more(const struct virtio_ring *r)
+{
+	if (r->broken_why != NULL)
+		return false;
+	return r->is_packed ? ring_packed_has_more(r) : r->avail_seen != r->next_avail;
+}
+
 bool ring_has_more(struct virtio_ring *r)
 {
 	if (r->broken_why != NULL)
@@ -166,20 +173,14 @@ static int open_split(struct virtio_ring *r, const struct virtqueue_state *state
 	r->used = guest_memory_user_at(r->memory, state->device_user_addr, used_bytes);
 	if (r->descriptors == NULL || r->avail == NULL || r->used == NULL)
 		return -EFAULT;
-	/* What was used is what the ring says; the protocol does not tell it otherwise. */
+	/* The ring itself says what was used; what the VMM says (SET_VRING_BASE) is the same after an orderly stop, and after a
+	 * crash older. Whatever the driver had made available since and stands in no record, nobody has begun. */
 	r->next_used = read_once16(&r->used->idx);
-	r->next_avail = state->next_avail;
 	if (r->inflight != NULL)
 		err = inflight_recover_split(r->inflight, r->size, r->next_used, recovery);
-	if (err == 0 && recovery->valid)
-		r->next_avail = (uint16_t)(r->next_used + recovery->in_flight_slots);
+	r->slots_in_flight = recovery->in_flight_slots;
+	r->next_avail = (uint16_t)(r->next_used + recovery->in_flight_slots);
 	r->avail_seen = r->next_avail;
-	r->slots_in_flight = (uint16_t)(r->next_avail - r->next_used);
-	/* Without a record whatever lies between would never be done: then the ring goes on where it was used last. */
-	if (err == 0 && !recovery->valid && r->slots_in_flight != 0) {
-		r->next_avail = r->next_used;
-		r->slots_in_flight = 0;
-	}
 	return err;
 }
 

@@ -122,7 +122,9 @@ static inline unsigned ring_waiting(const struct virtio_ring *r, unsigned peeked
 	return r->is_packed || r->broken_why != NULL ? peeked : (uint16_t)(r->avail_seen - r->next_avail);
 }
 
-/* The driver has made more available than was taken (a fresh look). */
+/* More was made available than was taken: as of the last peek where an index tells, else by a look. */
+bool ring_knows_more(const struct virtio_ring *r);
+/* The same by a fresh look. */
 bool ring_has_more(struct virtio_ring *r);
 /* After ring_use(): does the driver want to be called? */
 bool ring_wants_call(struct virtio_ring *r);

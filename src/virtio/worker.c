@@ -176,7 +176,7 @@ static void call_guest(struct virtqueue *vq)
 {
 	uint64_t one = 1;
 
-	if (!ring_wants_call(&vq->ring) || vq->call_fd < 0)
+	if (vq->call_fd < 0 || !ring_wants_call(&vq->ring))
 		return;
 	/* A full counter (EAGAIN) is a call that was not taken yet; a descriptor that is none is the VMM's own loss. */
 	if (write(vq->call_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
