@@ -150,6 +150,37 @@ static void remember_incarnation(struct control *control, const char *incarnatio
 		log_warning("the card's restart could not be written down");
 }
 
+static int volume_of(const json_t *object, struct uuid *id)
+{
+	const char *text = json_string_value(json_object_get(object, "volume_id"));
+
+	return text == NULL ? -EINVAL : uuid_parse(text, id);
+}
+
+/* Of a device in an event or among the counters. */
+static void take_state(struct control *control, const json_t *device)
+{
+	const char *state = json_string_value(json_object_get(device, "state"));
+	const char *reason = json_string_value(json_object_get(device, "reason"));
+	struct uuid id;
+
+	if (volume_of(device, &id) == 0 && state != NULL && (strcmp(state, "waiting") == 0 || strcmp(state, "connected") == 0))
+		store_live_set(&control->store, &id, state, reason);
+}
+
+/* Who has a VMM: told by events to our predecessor, and to be asked for by us. */
+static void states_told(void *context, const struct peer_answer *answer)
+{
+	struct control *control = context;
+	json_t *device;
+	size_t at;
+
+	if (answer->outcome != PEER_OK)
+		return;
+	json_array_foreach (json_object_get(answer->reply, "devices"), at, device)
+		take_state(control, device);
+}
+
 static void take_hello(struct control *control, const json_t *hello)
 {
 	const char *incarnation = json_string_value(json_object_get(hello, "incarnation"));
@@ -168,6 +199,8 @@ static void take_hello(struct control *control, const json_t *hello)
 	if (same && was_up)
 		return;
 	log_info("the card is up (%s)", same ? "as before" : "a new one");
+	if (same)
+		card_request(control, json_pack("{s:s,s:b}", "op", "stats", "all", 1), CARD_TIMEOUT_MS, states_told, control);
 	settle_all(control, same);
 }
 
@@ -219,20 +252,16 @@ static void gone(struct peer *peer)
 
 /* ---- what it tells ---- */
 
-static void device_event(struct control *control, const struct uuid *id, const json_t *event)
-{
-	const char *state = json_string_value(json_object_get(event, "state"));
-	const char *reason = json_string_value(json_object_get(event, "reason"));
-
-	if (state != NULL && (strcmp(state, "waiting") == 0 || strcmp(state, "connected") == 0))
-		store_live_set(&control->store, id, state, reason);
-}
-
 static void volume_error(struct control *control, const struct uuid *id, const json_t *event)
 {
+	const char *op = json_string_value(json_object_get(event, "op"));
 	const char *message = json_string_value(json_object_get(event, "message"));
+	long long offset_bytes = json_integer_value(json_object_get(event, "offset_bytes"));
+	char text[STORE_MESSAGE_SIZE];
 
-	store_health_add(&control->store, id, message == NULL ? "A request failed in the back end." : message);
+	snprintf(text, sizeof(text), "%s at byte %lld failed: %s", op == NULL ? "request" : op, offset_bytes,
+		 message == NULL ? "no reason given" : message);
+	store_health_add(&control->store, id, text);
 }
 
 static void device_broken(struct control *control, const struct uuid *id, const json_t *event)
@@ -245,7 +274,6 @@ static void device_broken(struct control *control, const struct uuid *id, const 
 static void event(struct peer *peer, const char *name, const json_t *event)
 {
 	struct control *control = container_of(container_of(peer, struct card, peer), struct control, card);
-	const char *id_text = json_string_value(json_object_get(event, "volume_id"));
 	struct uuid id;
 
 	if (strcmp(name, "hello") == 0) {
@@ -253,10 +281,10 @@ static void event(struct peer *peer, const char *name, const json_t *event)
 		take_hello(control, event);
 		return;
 	}
-	if (id_text == NULL || uuid_parse(id_text, &id) < 0)
+	if (volume_of(event, &id) < 0)
 		return;
 	if (strcmp(name, "device") == 0)
-		device_event(control, &id, event);
+		take_state(control, event);
 	else if (strcmp(name, "volume_error") == 0)
 		volume_error(control, &id, event);
 	else if (strcmp(name, "device_broken") == 0)

@@ -18,6 +18,7 @@ struct http {
 	const struct http_route *routes;
 	struct control *control;
 	struct list suspended; /* requests whose answer is still to come */
+	bool resumed;	       /* a connection was, and libmicrohttpd does not wake itself up for that when it has no thread */
 };
 
 struct http_request {
@@ -154,6 +155,7 @@ static void answer(struct http_request *r, unsigned status, const char *content_
 		MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 	if (r->suspended) {
 		list_del(&r->node);
+		r->http->resumed = true;
 		MHD_resume_connection(r->connection);
 	}
 }
@@ -221,7 +223,7 @@ static struct http_request *begin(struct http *http, struct MHD_Connection *conn
 	r->connection = connection;
 	list_init(&r->node);
 	find_route(r, method, path);
-	if (length != NULL && strtoull(length, NULL, 10) > HTTP_BODY_MAX_BYTES)
+	if (length != NULL && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX_BYTES)
 		failure_set(&r->failure, ERROR_BODY_TOO_LARGE, "The body is larger than %d bytes.", HTTP_BODY_MAX_BYTES);
 	return r;
 }
@@ -240,7 +242,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 		*slot = r = begin(context, connection, method, path);
 		if (r == NULL)
 			return MHD_NO;
-		if (r->failure.code == ERROR_BODY_TOO_LARGE) { /* do not even let it be sent */
+		if (r->failure.code == ERROR_BODY_TOO_LARGE) { /* not even to be read; the client may or may not hear why */
 			http_fail(r, &r->failure);
 			return queue_response(r);
 		}
@@ -344,6 +346,12 @@ int http_turn(struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
 
+	if (http->resumed) {
+		http->resumed = false;
+		MHD_run(http->daemon);
+	}
+	if (http->resumed) /* again, by a handler that ran just now */
+		return 0;
 	if (MHD_get_timeout(http->daemon, &timeout_ms) != MHD_YES)
 		return -1;
 	if (timeout_ms > 0)

@@ -165,6 +165,18 @@ static void rate_set(void *context, const struct peer_answer *answer)
 	end(context, true);
 }
 
+/* Unless a VMM was faster than the card's reply. */
+static void show_waiting(struct control *control, const struct uuid *id)
+{
+	struct volume_row now;
+
+	if (store_volume_get_by_id(&control->store, id, &now) < 0)
+		return;
+	if (strcmp(now.attachment.state, "connected") != 0)
+		store_live_set(&control->store, id, "waiting", NULL);
+	volume_row_clear(&now);
+}
+
 static void attached(struct attach_call *call)
 {
 	struct settle_item *item = container_of(call, struct settle_item, call);
@@ -176,16 +188,7 @@ static void attached(struct attach_call *call)
 		end(item, false);
 		return;
 	}
-	/* A connection may have been reported before the reply; then it stays so. */
-	if (strcmp(call->volume.attachment.state, "pending") == 0) {
-		struct volume_row now;
-
-		if (store_volume_get_by_id(&control->store, &call->volume.id, &now) == 0) {
-			if (strcmp(now.attachment.state, "connected") != 0)
-				store_live_set(&control->store, &call->volume.id, "waiting", NULL);
-			volume_row_clear(&now);
-		}
-	}
+	show_waiting(control, &call->volume.id);
 	/* A card that served it already keeps the limits it had: one that was changed while we died is set again. */
 	card_request(control, card_rate(&call->volume), CARD_TIMEOUT_MS, rate_set, item);
 }
