@@ -28,10 +28,11 @@ const unsigned guest_kinds_count = sizeof(guest_kinds) / sizeof(guest_kinds[0]);
 
 static void move(struct test_target *t, struct blk_io *io)
 {
-	uint8_t *p = t->bytes + io->offset_bytes;
+	uint8_t *p;
 
 	if (t->no_data)
 		return;
+	p = t->bytes + io->offset_bytes;
 	for (unsigned i = 0; i < io->iov_count; i++) {
 		if (io->op == BLK_READ)
 			memcpy(io->iov[i].iov_base, p, io->iov[i].iov_len);

@@ -469,6 +469,27 @@ static void test_straddling_regions(void **state)
 	}
 }
 
+/* Pieces that lie side by side are one. */
+static void test_neighbouring_pieces_are_joined(void **state)
+{
+	(void)state;
+	EACH_KIND(g)
+	{
+		struct buffer b[6] = {{.addr = HEADERS, .length = 16}};
+		uint16_t id;
+
+		guest_start(g);
+		guest_header(g, HEADERS, VBLK_T_IN, 0);
+		for (unsigned i = 0; i < 4; i++)
+			b[1 + i] = (struct buffer){.addr = DATA + i * 128, .length = 128, .writable = true};
+		b[5] = (struct buffer){.addr = STATUSES, .length = 1, .writable = true};
+		id = guest_put(g, b, 6);
+		assert_int_equal(guest_serve(g), 1);
+		expect_one(id, 513);
+		assert_int_equal(g->target.log[0].iov_count, 1);
+	}
+}
+
 static void test_empty_descriptors_are_passed_over(void **state)
 {
 	(void)state;
@@ -626,6 +647,7 @@ int main(void)
 		cmocka_unit_test(test_one_byte_descriptors),
 		cmocka_unit_test(test_joined_descriptors),
 		cmocka_unit_test(test_straddling_regions),
+		cmocka_unit_test(test_neighbouring_pieces_are_joined),
 		cmocka_unit_test(test_empty_descriptors_are_passed_over),
 		cmocka_unit_test(test_needless_writable_bytes),
 		cmocka_unit_test(test_write_cache),

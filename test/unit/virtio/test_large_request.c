@@ -177,7 +177,7 @@ static void test_pool_runs_out(void **state)
 {
 	(void)state;
 	for (unsigned k = 0; k < guest_kinds_count; k++) {
-		struct request *taken[256];
+		struct request *taken[257];
 		unsigned count = 0;
 		uint16_t id;
 
@@ -209,7 +209,7 @@ static void test_iov_arrays_run_out(void **state)
 {
 	const struct guest_kind kind = {.size = 128};
 	struct buffer b[127] = {{.addr = HEADERS, .length = 16}};
-	struct iovec *taken[WORKER_IOVS];
+	struct iovec *taken[WORKER_IOVS + 1];
 	unsigned count = 0;
 
 	(void)state;

@@ -254,6 +254,21 @@ static void test_split_table_at_the_end_of_a_chain(void **state)
 	guest_close(g);
 }
 
+/* Each within its bounds, together too long. */
+static void test_split_chain_and_table_too_long(void **state)
+{
+	(void)state;
+	open_with_a_good_request(&split);
+	for (uint16_t i = 10; i < 20; i++)
+		put_desc(i, HEADERS, 1, NEXT, (uint16_t)(i + 1));
+	put_desc(20, TABLES, 128 * 16, INDIRECT, 0);
+	for (uint16_t i = 0; i < 128; i++)
+		((struct vring_desc *)guest_at(g, TABLES))[i] =
+			(struct vring_desc){.addr = DATA, .len = 1, .flags = i < 127 ? NEXT : 0, .next = (uint16_t)(i + 1)};
+	make_head_available(10);
+	expect_broken("a chain longer than the ring, or a loop");
+}
+
 static void test_split_indirect_not_negotiated(void **state)
 {
 	(void)state;
@@ -454,6 +469,21 @@ static void test_buffers_outside_memory(void **state)
 	}
 }
 
+static void test_id_outside_memory(void **state)
+{
+	const struct buffer b[3] = {{.addr = HEADERS, .length = 16},
+				    {.addr = UINT64_C(1) << 40, .length = 20, .writable = true},
+				    {.addr = STATUSES, .length = 1, .writable = true}};
+
+	(void)state;
+	EACH_KIND(g)
+	{
+		guest_start(g);
+		guest_header(g, HEADERS, VBLK_T_GET_ID, 0);
+		expect_answer(b, 3, VBLK_S_IOERR, 0);
+	}
+}
+
 static void test_no_byte_for_a_status(void **state)
 {
 	const struct buffer only_readable[2] = {{.addr = HEADERS, .length = 16}, {.addr = DATA, .length = 512}};
@@ -565,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_split_bad_tables),
 		cmocka_unit_test(test_split_bad_entries_of_a_table),
 		cmocka_unit_test(test_split_table_at_the_end_of_a_chain),
+		cmocka_unit_test(test_split_chain_and_table_too_long),
 		cmocka_unit_test(test_split_indirect_not_negotiated),
 		cmocka_unit_test(test_table_longer_than_the_ring),
 		cmocka_unit_test(test_packed_chain_longer_than_the_ring),
@@ -575,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_packed_indirect_not_negotiated),
 		cmocka_unit_test(test_packed_flags_in_a_table_mean_nothing),
 		cmocka_unit_test(test_buffers_outside_memory),
+		cmocka_unit_test(test_id_outside_memory),
 		cmocka_unit_test(test_no_byte_for_a_status),
 		cmocka_unit_test(test_short_header),
 		cmocka_unit_test(test_overlapping_buffers),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest.h"
+#include "virtio/virtqueue.h"
 
 static struct guest guest, *const g = &guest;
 
@@ -492,7 +493,79 @@ static void test_long_requests_give_their_arrays_back(void **state)
 	}
 }
 
+/* Not one request left: the ring is not even parsed, and nothing is lost. */
+static void test_no_request_left(void **state)
+{
+	(void)state;
+	EACH_KIND(g)
+	{
+		struct request *taken[257];
+		unsigned count = 0;
+		struct visit v;
+
+		guest_start(g);
+		while ((taken[count] = worker_request_take(g->worker)) != NULL)
+			count++;
+		put_reads(0, 3);
+		v = virtqueue_visit(g->vq, ++g->now);
+		assert_int_equal(v.started, 0);
+		assert_true(v.more);
+		while (count > 0) {
+			taken[--count]->flags = 0;
+			worker_request_put(g->worker, taken[count]);
+		}
+		assert_int_equal(guest_serve(g), 3);
+		assert_int_equal(drain(), 3);
+	}
+}
+
+/* The VMM truncates the memory, or the record: the queue stops, what is in flight still ends. */
+static void test_memory_that_is_lost(void **state)
+{
+	(void)state;
+	EACH_KIND(g)
+	{
+		guest_start(g);
+		g->target.hold = true;
+		put_reads(0, 2);
+		guest_serve(g);
+		if (g->kind.no_record)
+			g->memory.lost = true;
+		else
+			g->inflight.lost = true;
+		put_reads(2, 2);
+		assert_int_equal(guest_serve(g), 0);
+		assert_non_null(g->broken_why);
+		target_release(g, 1);
+		assert_int_equal(drain(), 2);
+	}
+}
+
 /* ---- accounts ---- */
+
+/* Held back for longer than looks can be remembered one by one: the sums still agree. */
+static void test_accounts_of_a_long_wait(void **state)
+{
+	(void)state;
+	EACH_KIND(g)
+	{
+		const struct virtqueue_accounts *a;
+
+		guest_start(g);
+		a = virtqueue_accounts(g->vq);
+		target_throttle(g, 0);
+		for (unsigned i = 0; i < 12; i++) {
+			put_reads(i, 1);
+			g->now += 10;
+			assert_int_equal(virtqueue_visit(g->vq, g->now).started, 0);
+		}
+		g->target.admit_left = 100;
+		guest_serve(g);
+		assert_int_equal(a->ring.departures, 12);
+		assert_int_equal(a->ring.occupancy_ticks, a->ring.wait_ticks);
+		assert_int_equal(drain(), 12);
+	}
+}
 
 /* Little's law, exactly: when all have left, the integral of the occupancy is the sum of the waits. */
 static void test_accounts_balance(void **state)
@@ -670,6 +743,9 @@ int main(void)
 		cmocka_unit_test(test_iov_arrays_run_out),
 		cmocka_unit_test(test_requests_run_out),
 		cmocka_unit_test(test_long_requests_give_their_arrays_back),
+		cmocka_unit_test(test_no_request_left),
+		cmocka_unit_test(test_memory_that_is_lost),
+		cmocka_unit_test(test_accounts_of_a_long_wait),
 		cmocka_unit_test(test_accounts_balance),
 		cmocka_unit_test(test_sleeping_queue_has_no_wait),
 		cmocka_unit_test(test_indices_and_descriptors_change_while_read),
