@@ -78,7 +78,8 @@ int cli_usage(const struct cli *cli, const char *format, ...)
 
 void print_json(const json_t *object)
 {
-	if (object == NULL || json_dumpf(object, stdout, JSON_COMPACT | JSON_SORT_KEYS) != 0 || putchar('\n') == EOF)
+	if (object == NULL || json_dumpf(object, stdout, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) != 0 ||
+	    putchar('\n') == EOF)
 		err(CLI_EXIT_FAILED, "outboard: cannot write the result");
 }
 

@@ -62,15 +62,15 @@ static struct bucket *histogram_between(const json_t *older, const json_t *newer
 	return buckets;
 }
 
-/* The upper edge of the bucket in which the quantile falls. */
-static uint64_t quantile_ns(const struct bucket *buckets, size_t count, uint64_t total, uint64_t part_per_thousand)
+/* The upper edge of the bucket in which the quantile falls, or the longest wait ever where that is less. */
+static uint64_t quantile_ns(const struct bucket *buckets, size_t count, uint64_t total, uint64_t part_per_thousand, uint64_t max_ns)
 {
 	uint64_t rank = (total * part_per_thousand + 999) / 1000, seen = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		seen += buckets[i].count;
 		if (total > 0 && seen >= rank)
-			return buckets[i].edge_ns;
+			return buckets[i].edge_ns < max_ns ? buckets[i].edge_ns : max_ns;
 	}
 	return 0;
 }
@@ -78,17 +78,17 @@ static uint64_t quantile_ns(const struct bucket *buckets, size_t count, uint64_t
 static json_t *waits(const json_t *older, const json_t *newer, uint64_t departures)
 {
 	size_t count;
-	uint64_t total, wait_ns = advance(older, newer, "wait_ns");
+	uint64_t total, wait_ns = advance(older, newer, "wait_ns"), max_ns = field_number(newer, "wait_ns_max");
 	struct bucket *buckets = histogram_between(json_object_get(older, "wait_histogram_ns"),
 						   json_object_get(newer, "wait_histogram_ns"), &count, &total);
 	json_t *result;
 
 	if (buckets == NULL)
 		return NULL;
-	result = json_pack(
-		"{s:I,s:I,s:I,s:I,s:I}", "avg", (json_int_t)(departures > 0 ? wait_ns / departures : 0), "p50",
-		(json_int_t)quantile_ns(buckets, count, total, 500), "p99", (json_int_t)quantile_ns(buckets, count, total, 990),
-		"p999", (json_int_t)quantile_ns(buckets, count, total, 999), "max", (json_int_t)field_number(newer, "wait_ns_max"));
+	result = json_pack("{s:I,s:I,s:I,s:I,s:I}", "avg", (json_int_t)(departures > 0 ? wait_ns / departures : 0), "p50",
+			   (json_int_t)quantile_ns(buckets, count, total, 500, max_ns), "p99",
+			   (json_int_t)quantile_ns(buckets, count, total, 990, max_ns), "p999",
+			   (json_int_t)quantile_ns(buckets, count, total, 999, max_ns), "max", (json_int_t)max_ns);
 	free(buckets);
 	return result;
 }
