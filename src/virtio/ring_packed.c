@@ -96,6 +96,9 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 	bool wrap = r->avail_wrap;
 	unsigned count = 0;
 
+	if (!slot_available(r, slot, wrap))
+		return 0;
+	ring_guess(r);
 	for (; count < max && slot_available(r, slot, wrap); count++) {
 		struct ring_chain *c = &chains[count];
 
@@ -107,6 +110,7 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 			break;
 		c->id = copies[c->slots - 1].id;
 		c->taken = false;
+		c->usual = c->slots == USUAL_SLOTS && usual(r, c, copies);
 		tables[count] = find_table(r, c);
 		copies += c->slots;
 		room = (uint16_t)(room - c->slots);
@@ -117,9 +121,12 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 		}
 	}
 	for (unsigned i = 0; i < count; i++) {
-		struct ring_chain *c = &chains[i];
-
-		c->usual = tables[i] != NULL ? usual_table(r, c, tables[i]) : c->slots == USUAL_SLOTS && usual(r, c, c->packed);
+		if (tables[i] != NULL)
+			chains[i].usual = usual_table(r, &chains[i], tables[i]);
+		if (chains[i].usual) {
+			r->last_descriptor = tables[i];
+			r->last_header = chains[i].header;
+		}
 	}
 	return count;
 }

@@ -55,6 +55,9 @@ unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsig
 		ring_break(r, "the available index jumped by more than the size of the ring");
 		return 0;
 	}
+	if (count == 0)
+		return 0;
+	ring_guess(r);
 	if (count > max)
 		count = max;
 	for (unsigned i = 0; i < count; i++) {
@@ -78,8 +81,13 @@ unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsig
 		__builtin_prefetch(second[i]);
 		__builtin_prefetch((const uint8_t *)second[i] + TABLE_USUAL_BYTES - 1);
 	}
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		chains[i].usual = second[i] != NULL && recognise(r, &chains[i], second[i]);
+		if (chains[i].usual) {
+			r->last_descriptor = second[i];
+			r->last_header = chains[i].header;
+		}
+	}
 	return count;
 }
 

@@ -83,6 +83,8 @@ struct virtio_ring {
 	const struct guest_memory *memory;
 	struct inflight_queue *inflight; /* may be NULL */
 	const char *broken_why;
+	/* Where the last request's first lines were: at depth 1 a driver takes the same ones again. Only ever prefetched. */
+	const void *last_descriptor, *last_header;
 	uint16_t size;
 	uint16_t chain_max;
 	uint16_t avail_seen; /* split: the driver's index when we last looked */
@@ -210,6 +212,13 @@ bool ring_segment_add(struct virtio_ring *r, struct ring_segments *s, uint64_t a
 
 /* Length of an indirect table in entries; 0 (broken) when it is none. */
 unsigned ring_table_entries(struct virtio_ring *r, uint32_t length_bytes);
+
+/* A request is there: its lines are most likely those of the last, and can all be on their way before they are known. */
+static inline void ring_guess(const struct virtio_ring *r)
+{
+	__builtin_prefetch(r->last_descriptor);
+	__builtin_prefetch(r->last_header);
+}
 
 /* Is it the usual shape? Its lines are fetched meanwhile: the header to be read, the status byte to be written. */
 static inline bool ring_usual(struct virtio_ring *r, struct ring_chain *c, uint64_t header, uint64_t data, uint32_t data_length,
