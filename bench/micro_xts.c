@@ -6,13 +6,11 @@
  * Nanoseconds per 4 KiB of data; the median over rounds, and how many times OpenSSL's rate that is. In each round every kernel does
  * every case once, so that what the machine does meanwhile (frequency, neighbours) hits all of them alike.
  *
- * Hot: one input and one output, over and over. Cold: both from 128 MiB that are visited in an order that no prefetcher knows, more
- * than any last-level cache in reach holds. A case is named by its call:
- *	4k		one unit of 4 KiB a call
- *	4k-runs		a call for 16 such units that lie apart (crypt_kernel.h: runs)
- *	64k/4k		64 KiB, units of 4 KiB
- *	64k/512		64 KiB, units of 512 bytes
- *	512		one unit of 512 bytes a call
+ * Hot: one input and one output, over and over. Source: the input from 64 MiB that are visited in an order that no prefetcher
+ *knows, the output into the same 64 KiB (a guest that reads a volume in memory). Cold: the output is as far away as the input. A
+ *case is named by its call: 4k		one unit of 4 KiB a call 4k-runs		a call for 16 such units that lie apart
+ *(crypt_kernel.h: runs) 64k/4k		64 KiB, units of 4 KiB 64k/512		64 KiB, units of 512 bytes 512		one unit of
+ *512 bytes a call
  */
 #include <getopt.h>
 #include <jansson.h>
@@ -50,9 +48,11 @@ static const struct call calls[] = {
 	{"512", 512, 512, false},
 };
 
-enum { CALLS = sizeof(calls) / sizeof(calls[0]), CACHES = 2, DIRECTIONS = 2, CASES = CALLS * CACHES * DIRECTIONS };
+enum cache { CACHE_HOT, CACHE_SOURCE, CACHE_COLD };
 
-static const char *const cache_names[CACHES] = {"hot", "cold"};
+enum { CALLS = sizeof(calls) / sizeof(calls[0]), CACHES = 3, DIRECTIONS = 2, CASES = CALLS * CACHES * DIRECTIONS };
+
+static const char *const cache_names[CACHES] = {"hot", "source", "cold"};
 static const char *const direction_names[DIRECTIONS] = {"encrypt", "decrypt"};
 static const struct crypt_kernel *const kernels[KERNELS] = {&crypt_kernel_vaes_avx512, &crypt_kernel_gcrypt, &crypt_kernel_openssl};
 
@@ -71,10 +71,8 @@ static double *samples(struct bench *b, size_t test, size_t kernel)
 }
 
 /* The next piece, and in it the next place of this size every time round. */
-static size_t next_offset(struct bench *b, bool cold, uint32_t bytes)
+static size_t next_far(struct bench *b, uint32_t bytes)
 {
-	if (!cold)
-		return 0;
 	if (++b->piece == COLD_BYTES / HOT_BYTES) {
 		b->piece = 0;
 		b->lap++;
@@ -82,31 +80,39 @@ static size_t next_offset(struct bench *b, bool cold, uint32_t bytes)
 	return (size_t)b->order[b->piece] * HOT_BYTES + b->lap % (HOT_BYTES / bytes) * bytes;
 }
 
-static void call_once(struct bench *b, size_t kernel, const struct call *call, bool cold, bool decrypt, uint64_t unit_number)
+static void place(struct bench *b, enum cache cache, struct crypt_run *run, size_t near, uint32_t bytes)
+{
+	size_t far = cache == CACHE_HOT ? near : next_far(b, bytes);
+
+	run->in = b->in + far;
+	run->out = b->out + (cache == CACHE_COLD ? far : near);
+	run->bytes = bytes;
+}
+
+static void call_once(struct bench *b, size_t kernel, const struct call *call, enum cache cache, bool decrypt, uint64_t unit_number)
 {
 	const struct crypt_kernel *k = kernels[kernel];
 	struct crypt_run runs[RUNS];
-	size_t offset;
 
 	if (!call->runs) {
-		offset = next_offset(b, cold, call->bytes);
-		(decrypt ? k->decrypt : k->encrypt)(b->keys[kernel], unit_number, call->unit_bytes, b->in + offset, b->out + offset,
+		place(b, cache, runs, 0, call->bytes);
+		(decrypt ? k->decrypt : k->encrypt)(b->keys[kernel], unit_number, call->unit_bytes, runs->in, runs->out,
 						    call->bytes);
 		return;
 	}
 	for (size_t i = 0; i < RUNS; i++) {
-		offset = cold ? next_offset(b, cold, BLOCK_BYTES) : i * BLOCK_BYTES;
-		runs[i] = (struct crypt_run){unit_number + 1000 * i, b->in + offset, b->out + offset, BLOCK_BYTES};
+		place(b, cache, &runs[i], i * BLOCK_BYTES, BLOCK_BYTES);
+		runs[i].unit_number = unit_number + 1000 * i;
 	}
 	(decrypt ? k->decrypt_runs : k->encrypt_runs)(b->keys[kernel], call->unit_bytes, runs, RUNS);
 }
 
-static double batch_ns_per_block(struct bench *b, size_t kernel, const struct call *call, bool cold, bool decrypt)
+static double batch_ns_per_block(struct bench *b, size_t kernel, const struct call *call, enum cache cache, bool decrypt)
 {
 	uint64_t start_tsc = clock_tsc();
 
 	for (uint32_t done = 0; done < BATCH_BYTES; done += call->bytes)
-		call_once(b, kernel, call, cold, decrypt, done / call->unit_bytes);
+		call_once(b, kernel, call, cache, decrypt, done / call->unit_bytes);
 	return (double)clock_tsc_to_ns(clock_tsc() - start_tsc) / (BATCH_BYTES / BLOCK_BYTES);
 }
 
@@ -141,14 +147,14 @@ static double median(struct bench *b, size_t test, size_t kernel)
 
 static void print_table(struct bench *b)
 {
-	printf("AES-256-XTS, ns per 4 KiB of data: median of %u rounds (times OpenSSL's rate)\n\n%-9s %-5s %-8s", b->rounds, "call",
+	printf("AES-256-XTS, ns per 4 KiB of data: median of %u rounds (times OpenSSL's rate)\n\n%-9s %-6s %-8s", b->rounds, "call",
 	       "cache", "");
 	for (size_t kernel = 0; kernel < KERNELS; kernel++)
 		printf("%18s", kernels[kernel]->name);
 	for (size_t test = 0; test < CASES; test++) {
 		double openssl = median(b, test, KERNELS - 1);
 
-		printf("\n%-9s %-5s %-8s", calls[test / CACHES / DIRECTIONS].name, cache_names[test / DIRECTIONS % CACHES],
+		printf("\n%-9s %-6s %-8s", calls[test / CACHES / DIRECTIONS].name, cache_names[test / DIRECTIONS % CACHES],
 		       direction_names[test % DIRECTIONS]);
 		for (size_t kernel = 0; kernel < KERNELS; kernel++) {
 			if (b->keys[kernel] == NULL)
