@@ -164,8 +164,8 @@ static bool parse_option(struct bench_blk_options *o, int option, const char *te
 		good = parse_number("reconnect", text, 1, 3600, &v);
 		o->reconnect_seconds = (unsigned)v;
 		break;
-	default: /* getopt has said what is wrong */
-		return false;
+	default:
+		good = false;
 	}
 	return good;
 }
@@ -218,8 +218,14 @@ enum bench_blk_parsed bench_blk_options_parse(struct bench_blk_options *o, int a
 					.request_bytes = 4096,
 					.seconds = 5,
 					.cpu = -1};
+	opterr = 0;
 	optind = 0; /* glibc: start over, somebody may have used getopt before us */
-	while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
+		if (option == '?' || option == ':') {
+			fprintf(stderr, "bench blk: %s: %s; see --help\n", argv[optind - 1],
+				option == ':' ? "a value is missing" : "no such option");
+			return BENCH_BLK_WRONG;
+		}
 		if (option == OPT_HELP || option == 'h') {
 			fputs(help, stdout);
 			return BENCH_BLK_HELP;
