@@ -24,7 +24,7 @@ enum request_flag {
 	REQUEST_ANSWERED = 1, /* not for the target: `answer` is its status, io.length_bytes the used length */
 	REQUEST_DATA_IN = 2,  /* there are writable bytes before the status byte */
 	REQUEST_LONG_IOV = 4, /* io.iov is one of the worker's */
-	REQUEST_RANGES = 8,   /* stands for several children */
+	REQUEST_RANGES = 8,   /* has children, which hang on io.next until they start */
 };
 
 struct request {
@@ -51,7 +51,6 @@ struct iov_array {
 
 struct virtio_worker {
 	struct blk_io *free;
-	unsigned free_count;
 	struct iov_array *free_iovs;
 	struct virtqueue *dirty; /* queues with requests done and not published */
 	struct request *requests;

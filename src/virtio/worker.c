@@ -63,7 +63,6 @@ struct request *worker_request_take(struct virtio_worker *w)
 	if (io == NULL)
 		return NULL;
 	w->free = io->next;
-	w->free_count--;
 	return container_of(io, struct request, io);
 }
 
@@ -77,7 +76,6 @@ static void release(struct virtio_worker *w, struct request *req)
 	}
 	req->io.next = w->free;
 	w->free = &req->io;
-	w->free_count++;
 }
 
 void worker_request_put(struct virtio_worker *w, struct request *req)
