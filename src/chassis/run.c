@@ -52,7 +52,8 @@ static void spawn(struct chassis *c, enum supervised which)
 
 	if (pid > 0) {
 		c->pid[which] = pid;
-		log_debug("%s started, pid %d", supervised_name(which), (int)pid);
+		if (c->supervisor.child[which].failures > 0)
+			log_info("%s is started again, pid %d", supervised_name(which), (int)pid);
 		return;
 	}
 	log_error("cannot start %s: %s", supervised_name(which), strerror(-pid));
@@ -164,16 +165,16 @@ static void messages_drain(struct chassis *c)
 
 static void log_exit(const struct chassis *c, enum supervised child, int status)
 {
-	const char *after = c->supervisor.stopping ? "" : "; restarting it";
+	bool stopping = c->supervisor.stopping,
+	     asked = stopping && (WIFSIGNALED(status) ? WTERMSIG(status) == SIGTERM : status == 0);
+	enum log_level level = asked ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR;
 
 	if (WIFSIGNALED(status))
-		log_write(c->supervisor.stopping && WTERMSIG(status) == SIGTERM ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
-			  "%s (pid %d) was killed by signal %d (%s)%s", supervised_name(child), (int)c->pid[child],
-			  WTERMSIG(status), strsignal(WTERMSIG(status)), after);
+		log_write(level, "%s (pid %d) was killed by signal %d (%s)", supervised_name(child), (int)c->pid[child],
+			  WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		log_write(c->supervisor.stopping && WEXITSTATUS(status) == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
-			  "%s (pid %d) ended with status %d%s", supervised_name(child), (int)c->pid[child], WEXITSTATUS(status),
-			  after);
+		log_write(level, "%s (pid %d) ended with status %d", supervised_name(child), (int)c->pid[child],
+			  WEXITSTATUS(status));
 }
 
 static void children_reap(struct chassis *c)

@@ -220,6 +220,7 @@ static int options_parse(struct cli *cli, int argc, char **argv)
 		if (c == ':')
 			return cli_usage(cli, "%s needs a value", argv[optind - 1]);
 		c = letter_to_option(cli->command, c);
+		assert(c >= OPTION_OWN); /* getopt knows no other letters than the tables' */
 		status = c >= OPTION_GLOBAL ? global_option(cli, c - OPTION_GLOBAL) : own_option(cli, (unsigned)(c - OPTION_OWN));
 	}
 	return status;
