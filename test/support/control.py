@@ -144,7 +144,7 @@ class FakeCard:
         self.rates[message["volume_id"]] = message
 
     def do_stats(self, message):
-        devices = [{"volume": m["volume"]["name"], "volume_id": i, "socket": m["socket"], "state": "connected", "poller": 1,
+        devices = [{"volume": m["volume"]["name"], "volume_id": i, "socket": m["socket"], "state": "waiting", "poller": 1,
                     "connects": 1, "errors": 2, "last_error": "Input/output error", "crypt_bytes": 4096, "crypt_ns": 218,
                     "stages": [stage("backend", 5)],
                     "queues": [{"index": 0, "served": True, "kicks": 3, "kicks_suppressed": 1, "calls": 2, "errors": 1,
