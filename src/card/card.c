@@ -122,6 +122,7 @@ int card_run(struct card *card, const struct card_config *config)
 	int rc;
 
 	card->config = *config;
+	list_init(&card->populating);
 	list_init(&card->memories);
 	list_init(&card->unwraps);
 	for (unsigned i = 0; i < CARD_BUCKETS; i++)
@@ -134,6 +135,7 @@ int card_run(struct card *card, const struct card_config *config)
 	rc = loop_open(&card->loop);
 	if (rc < 0)
 		return rc;
+	card->loop.idle = device_populate_step;
 	rc = open_signals(card);
 	if (rc < 0)
 		goto close_loop;

@@ -41,6 +41,7 @@ struct card {
 	unsigned poller_count;
 	struct list devices[CARD_BUCKETS];
 	unsigned device_count;
+	struct list populating;	  /* devices */
 	struct list memories;	  /* struct memory_store: memory volumes' memfds */
 	struct list unwraps;	  /* struct unwrap: asked of the vault, not answered yet */
 	uint64_t unwrap_last_id;

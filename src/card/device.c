@@ -47,6 +47,36 @@ static void answer_attached(struct device *d)
 	d->attach_request = NO_REQUEST;
 }
 
+/* ---- pages of memory volumes ---- */
+
+enum { POPULATE_STEP_BYTES = 16 << 20 };
+
+static void populate(struct device *d)
+{
+	list_del(&d->populating);
+	list_add_tail(&d->card->populating, &d->populating);
+	d->card->loop.busy = true;
+}
+
+bool device_populate_step(void *context)
+{
+	struct card *card = context;
+	struct device *d;
+	int rc;
+
+	if (list_empty(&card->populating))
+		return false;
+	d = list_entry(card->populating.next, struct device, populating);
+	rc = volume_populate(d->volume, POPULATE_STEP_BYTES);
+	if (rc == 1)
+		return true;
+	if (rc < 0)
+		log_warning("memory volume %s: the host cannot give all of its memory now (%s); writes may fail or be slow", d->name,
+			    strerror(-rc));
+	list_del(&d->populating);
+	return true;
+}
+
 /* ---- closing: each step goes on to the next when its part is gone ---- */
 
 static void device_free(struct device *d)
@@ -57,6 +87,7 @@ static void device_free(struct device *d)
 		virtio_blk_free(d->blk);
 	if (d->volume != NULL)
 		volume_close(d->volume);
+	list_del(&d->populating);
 	list_del(&d->link);
 	card->device_count--;
 	card->poller_devices[d->poller->config.index]--;
@@ -223,6 +254,7 @@ void device_open(struct device *d, const struct volume_config *wanted)
 		device_refuse(d, open_error_code(rc), error[0] != '\0' ? error : strerror(-rc));
 		return;
 	}
+	populate(d);
 	blk.target = volume_target(d->volume);
 	rc = virtio_blk_create(&d->blk, &blk);
 	if (rc < 0) {
@@ -286,6 +318,7 @@ void device_attach(struct card *card, const struct device_request *request)
 	d->detach_request = NO_REQUEST;
 	d->listen.fd = -1;
 	d->client.fd = -1;
+	list_init(&d->populating);
 	list_add_tail(bucket(card, &d->volume_id), &d->link);
 	card->device_count++;
 	if (spec->encrypted)
@@ -326,9 +359,12 @@ int device_resize(struct device *d, uint64_t size_bytes, char *error, size_t err
 	if (d->volume == NULL)
 		return -EAGAIN;
 	rc = volume_resize(d->volume, size_bytes, error, error_size);
-	if (rc == 0 && d->connection != NULL)
+	if (rc < 0)
+		return rc;
+	populate(d);
+	if (d->connection != NULL)
 		vhost_user_config_changed(d->connection);
-	return rc;
+	return 0;
 }
 
 struct rate_message {

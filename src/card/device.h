@@ -34,7 +34,8 @@ struct device_queue {
 };
 
 struct device {
-	struct list link; /* card->devices[] */
+	struct list link;	/* card->devices[] */
+	struct list populating; /* card->populating, while pages of its memory are taken ahead */
 	struct card *card;
 	struct poller *poller;
 	enum device_phase phase;
@@ -85,6 +86,8 @@ void device_open(struct device *device, const struct volume_config *config);
 /* It could not be had. */
 void device_refuse(struct device *device, const char *code, const char *message);
 
+/* The loop's idle work: takes pages of memory volumes ahead of their guests. */
+bool device_populate_step(void *card);
 /* The connection is gone and its queues with it. */
 void device_disconnected(struct device *device);
 

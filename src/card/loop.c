@@ -19,6 +19,8 @@ int loop_open(struct loop *loop)
 	int rc;
 
 	loop->stop = false;
+	loop->idle = NULL;
+	loop->busy = false;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll_fd < 0)
 		return -errno;
@@ -102,7 +104,9 @@ int loop_run(struct loop *loop, void (*tick)(void *context), void *context)
 			tick(context);
 			next_ns = now_ns + LOOP_TICK_MS * 1000000ull;
 		}
-		rc = wait_once(loop, (int)((next_ns - now_ns) / 1000000u) + 1);
+		rc = wait_once(loop, loop->busy ? 0 : (int)((next_ns - now_ns) / 1000000u) + 1);
+		if (loop->busy)
+			loop->busy = loop->idle(context);
 	}
 	return rc;
 }

@@ -18,6 +18,9 @@ struct loop {
 	bool stop;
 	struct mailbox mailbox; /* what pollers tell the control thread */
 	struct watch mailbox_watch;
+	/* A short step of work for when there is nothing else to do; false: there is none. May be NULL. Set `busy` when there may be. */
+	bool (*idle)(void *context);
+	bool busy;
 };
 
 int loop_open(struct loop *loop);
@@ -27,7 +30,7 @@ int loop_add(struct loop *loop, struct watch *watch, int fd, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events); /* 0: keep, but hear nothing but errors */
 void loop_remove(struct loop *loop, struct watch *watch);		   /* idempotent; the descriptor stays open */
 
-/* Until loop->stop. `tick` is called about once a second. */
+/* Until loop->stop. `tick` is called about once a second; `idle` with the same context. */
 int loop_run(struct loop *loop, void (*tick)(void *context), void *context);
 
 #endif

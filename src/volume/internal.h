@@ -87,6 +87,7 @@ static inline struct request *request_of(struct blk_io *io)
 struct memory_map {
 	uint8_t *base; /* relaxed atomic: resize replaces it, old mappings stay until close */
 	uint64_t mapped_bytes, reserved_bytes;
+	uint64_t populated_bytes; /* of `base`: pages there, and in the page table */
 	bool huge;
 	unsigned retired_count;
 	struct {
@@ -138,6 +139,8 @@ struct volume {
 int memory_open(struct volume *volume, int memory_fd);
 void memory_close(struct volume *volume);
 int memory_grow(struct volume *volume, uint64_t size_bytes);
+int memory_populate(struct volume *volume, uint64_t step_bytes); /* 1: there is more */
+uint64_t memory_room_bytes(void); /* what the host can still give without being in need itself */
 
 /* file_open.c; on an error a sentence. */
 int file_open(struct volume *volume, const char *path, char *error, size_t error_size);

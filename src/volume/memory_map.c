@@ -4,10 +4,14 @@
  * Growth happens under load. A mapping is made with room behind it, so that growth maps the new part behind the old; where the room
  * is used up, all is mapped anew elsewhere, with twice the room, and the old mapping of the same pages stays until close: a poller
  * may be in it.
+ *
+ * Pages are taken ahead of the guest, in steps: a page fault in a poller costs everybody behind it, and memory that the host does not
+ * have should be missing at attach, not at some write.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,7 +20,10 @@
 
 #include "volume/internal.h"
 
-enum { ALIGN_BYTES = 2 * 1024 * 1024 }; /* of mappings: a huge page's */
+enum {
+	ALIGN_BYTES = 2 * 1024 * 1024,	      /* of mappings: a huge page's */
+	MEMORY_HOST_BYTES = 256 * 1024 * 1024, /* left to the host by memory volumes */
+};
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -75,6 +82,7 @@ static int map_anew(struct volume *volume, uint64_t size_bytes)
 	__atomic_store_n(&map->base, base, __ATOMIC_RELEASE);
 	map->reserved_bytes = reserved_bytes;
 	map->mapped_bytes = size_bytes;
+	map->populated_bytes = 0;
 	return 0;
 }
 
@@ -97,6 +105,37 @@ int memory_grow(struct volume *volume, uint64_t size_bytes)
 	if (error == 0)
 		map->mapped_bytes = mapped_bytes;
 	return error;
+}
+
+uint64_t memory_room_bytes(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long available_kib = 0;
+	char line[128];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "MemAvailable: %llu kB", &available_kib) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return available_kib * 1024 > MEMORY_HOST_BYTES ? available_kib * 1024 - MEMORY_HOST_BYTES : 0;
+}
+
+int memory_populate(struct volume *volume, uint64_t step_bytes)
+{
+	struct memory_map *map = volume->memory;
+	uint64_t bytes = map->mapped_bytes - map->populated_bytes;
+
+	if (bytes == 0)
+		return 0;
+	if (bytes > step_bytes)
+		bytes = step_bytes;
+	if (!map->huge && memory_room_bytes() < bytes) /* huge pages were reserved when the memory was made */
+		return -ENOMEM;
+	if (madvise(map->base + map->populated_bytes, bytes, MADV_POPULATE_WRITE) != 0)
+		return errno == EINVAL ? 0 : -errno; /* before Linux 5.14 pages come when they are touched */
+	map->populated_bytes += bytes;
+	return map->populated_bytes < map->mapped_bytes;
 }
 
 int memory_open(struct volume *volume, int memory_fd)

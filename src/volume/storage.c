@@ -151,6 +151,10 @@ static int memory_create(const struct volume_config *config, bool huge, int *mem
 
 	if (huge)
 		fd = memfd_make(config->size_bytes, true);
+	if (fd < 0 && memory_room_bytes() < config->size_bytes)
+		return refuse(-ENOSPC, error, error_size,
+			      "volume %s: %llu bytes of memory are more than this host can give (%llu); choose a smaller size",
+			      config->name, (unsigned long long)config->size_bytes, (unsigned long long)memory_room_bytes());
 	if (fd < 0)
 		fd = memfd_make(config->size_bytes, false);
 	if (fd < 0)

@@ -196,6 +196,13 @@ int volume_resize(struct volume *volume, uint64_t size_bytes, char *error, size_
 	return code;
 }
 
+int volume_populate(struct volume *volume, uint64_t step_bytes)
+{
+	bool has_pages = volume->backend != &backend_file && volume->backend != &backend_null;
+
+	return has_pages ? memory_populate(volume, step_bytes) : 0;
+}
+
 /* --- on the poller --- */
 
 int volume_bind(struct volume *volume, struct volume_engine *engine)

@@ -67,6 +67,10 @@ struct blk_target *volume_target(struct volume *volume);
 /* Storage first, then the capacity that the target shows. Growing only; -EINVAL otherwise. Legal while bound and busy. */
 int volume_resize(struct volume *volume, uint64_t size_bytes, char *error, size_t error_size);
 
+/* Takes up to `step_bytes` of a memory volume's pages ahead of the guest. 1: call again, 0: all are there (or the back end has none), or
+ * -errno: -ENOMEM when the host has no more; those pages then come when they are touched, or not at all. */
+int volume_populate(struct volume *volume, uint64_t step_bytes);
+
 /* --- on the poller --- */
 int volume_bind(struct volume *volume, struct volume_engine *engine);
 void volume_unbind(struct volume *volume); /* nothing in flight */
