@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The card process, told what to do as control would: attach, detach, disconnect, reconnect, grow, stop, and nonsense."""
 import os
+import re
 import shutil
 import socket
 import stat
@@ -132,6 +133,22 @@ class Devices(CardTest):
         self.card.attach(volume("m"), s)
         s = self.card.attach(volume("n"), self.path("n.sock"))
         self.assertEqual(stat.S_IMODE(os.stat(s).st_mode), 0o600)
+
+    def test_memory_is_there_before_the_guest_touches_it(self):
+        self.card.attach(volume("m", size=96 << 20), self.path("m.sock"))
+
+        def resident_bytes():
+            with open(f"/proc/{self.card.process.pid}/smaps") as f:
+                maps = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", f.read())
+            return sum(int(kib) * 1024 for m in maps if "outboard-volume" in m
+                       for kib in re.findall(r"^(?:Rss|Shared_Hugetlb|Private_Hugetlb): +(\d+) kB", m, re.MULTILINE))
+        end = time.monotonic() + PATIENCE_S
+        while resident_bytes() < 96 << 20:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_more_memory_than_the_host_has_is_refused(self):
+        self.assertIn("smaller size", self.refused("no_space", "storage_create", volume=volume("m", size=1 << 50)))
 
     def test_a_read_only_volume_refuses_writes_and_is_unchanged(self):
         v = volume("f", "file", path=self.path("f.img"))
