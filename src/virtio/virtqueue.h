@@ -41,6 +41,7 @@ struct request {
 };
 
 _Static_assert(sizeof(struct request) == 192, "three cache lines");
+_Static_assert((int)VIRTIO_BLK_BATCH_MAX == (int)RING_BATCH_MAX, "a visit takes what a peek shows");
 
 struct iov_array {
 	union {

@@ -22,8 +22,9 @@
 enum {
 	RINGS = 0x1000,
 	RINGS_BYTES = 0xc000, /* guest.c: descriptors, driver and device areas */
+	RECORD_MAX_BYTES = 2048,
 	REQUESTS_MAX = 14,
-	STEPS_MAX = 4000000,
+	AGAIN_EVERY = 17,
 };
 
 static const struct guest_kind kinds[] = {
@@ -34,8 +35,15 @@ static const struct guest_kind kinds[] = {
 	{.size = 8, .packed = true, .indirect = true},
 };
 
-static struct guest guest, copy, *const g = &guest;
-static uint8_t seen_rings[RINGS_BYTES], *seen_record;
+static struct guest guest, copy, copy_of_copy, *const g = &guest;
+
+/* What one guest's memory was when it was last looked at. */
+struct sight {
+	uint8_t rings[RINGS_BYTES];
+	uint8_t record[RECORD_MAX_BYTES];
+};
+
+static struct sight first_sight, second_sight;
 static unsigned put_count, got_count, states;
 
 static bool room(void)
@@ -82,35 +90,41 @@ static void serve(void)
 }
 
 /* guest_memory_add() keeps guests' memory from children; this one is to have it. */
-static void run_child(void)
+static void run_child(struct guest *of, void (*body)(void))
 {
-	for (uint32_t i = 0; i < g->memory.count; i++) {
-		struct guest_region *r = &g->memory.regions[i];
+	for (uint32_t i = 0; i < of->memory.count; i++) {
+		struct guest_region *r = &of->memory.regions[i];
 
-		if (mmap(r->mapping, r->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, g->fds[i], 0) == MAP_FAILED)
+		if (mmap(r->mapping, r->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, of->fds[i], 0) == MAP_FAILED)
 			_exit(1);
 	}
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
 		_exit(2);
 	raise(SIGSTOP);
-	serve();
+	body();
 	_exit(0);
 }
 
 /* ---- the successor ---- */
 
-static void copy_driver(void)
+static void copy_guest(const struct guest *from, struct guest *to)
 {
-	copy.next_avail = g->next_avail;
-	copy.used_seen = g->used_seen;
-	copy.avail_wrap = g->avail_wrap;
-	copy.used_wrap = g->used_wrap;
-	copy.free_slots = g->free_slots;
-	copy.free_count = g->free_count;
-	memcpy(copy.slots_of, g->slots_of, sizeof(g->slots_of));
-	memcpy(copy.next_of, g->next_of, sizeof(g->next_of));
-	memcpy(copy.free_desc, g->free_desc, sizeof(g->free_desc));
-	copy.state.queues[0] = g->state.queues[0]; /* of before the child: the VMM knows nothing newer */
+	struct guest *source = (struct guest *)from;
+
+	memcpy(guest_at(to, RINGS), guest_at(source, RINGS), RINGS_BYTES);
+	memcpy(guest_at(to, HEADERS), guest_at(source, HEADERS), 64 * REQUESTS_MAX);
+	memcpy(guest_at(to, TABLES), guest_at(source, TABLES), 2048 * 16);
+	memcpy(to->inflight.mapping, from->inflight.mapping, from->inflight.mapping_bytes);
+	to->next_avail = from->next_avail;
+	to->used_seen = from->used_seen;
+	to->avail_wrap = from->avail_wrap;
+	to->used_wrap = from->used_wrap;
+	to->free_slots = from->free_slots;
+	to->free_count = from->free_count;
+	memcpy(to->slots_of, from->slots_of, sizeof(to->slots_of));
+	memcpy(to->next_of, from->next_of, sizeof(to->next_of));
+	memcpy(to->free_desc, from->free_desc, sizeof(to->free_desc));
+	to->state.queues[0] = from->state.queues[0]; /* of before the child: the VMM knows nothing newer */
 }
 
 static unsigned take_used(struct guest *from, bool *ids)
@@ -127,78 +141,103 @@ static unsigned take_used(struct guest *from, bool *ids)
 	return count;
 }
 
-static void check_successor(void)
+static void check_successor(const struct guest *of, struct guest *successor)
 {
 	bool ids[GUEST_IDS] = {false};
 	unsigned visible, done;
 
-	memcpy(guest_at(&copy, RINGS), guest_at(g, RINGS), RINGS_BYTES);
-	memcpy(guest_at(&copy, HEADERS), guest_at(g, HEADERS), 64 * REQUESTS_MAX);
-	memcpy(guest_at(&copy, TABLES), guest_at(g, TABLES), 2048 * 16);
-	memcpy(copy.inflight.mapping, g->inflight.mapping, g->inflight.mapping_bytes);
-	copy_driver();
-	copy.target.ios = 0;
-	visible = take_used(&copy, ids);
-	guest_start(&copy);
-	copy.target.hold = true;
-	guest_serve(&copy);
-	assert_null(copy.broken_why);
+	copy_guest(of, successor);
+	successor->target.ios = 0;
+	visible = take_used(successor, ids);
+	guest_start(successor);
+	successor->target.hold = true;
+	guest_serve(successor);
+	assert_null(successor->broken_why);
 	/* One at a time, and in another order than they were begun: each shows the guest itself, and no other. */
-	for (done = 0; done < copy.target.held_count; done++) {
-		struct blk_io *io = copy.target.held[copy.target.held_count - 1 - done];
+	for (done = 0; done < successor->target.held_count; done++) {
+		struct blk_io *io = successor->target.held[successor->target.held_count - 1 - done];
 
-		assert_int_equal(take_used(&copy, ids), 0);
+		assert_int_equal(take_used(successor, ids), 0);
 		io->complete(io, 0);
-		virtio_worker_publish(copy.worker, ++copy.now);
-		assert_int_equal(take_used(&copy, ids), 1);
+		virtio_worker_publish(successor->worker, ++successor->now);
+		assert_int_equal(take_used(successor, ids), 1);
 	}
-	copy.target.held_count = 0;
+	successor->target.held_count = 0;
 	assert_int_equal(visible + done, put_count - got_count);
-	assert_int_equal(copy.target.ios, done);
+	assert_int_equal(successor->target.ios, done);
 	for (unsigned i = 1; i < done; i++)
-		assert_true(copy.target.log[i].offset_bytes > copy.target.log[i - 1].offset_bytes);
-	guest_stop(&copy);
+		assert_true(successor->target.log[i].offset_bytes > successor->target.log[i - 1].offset_bytes);
+	guest_stop(successor);
 	states++;
 }
 
 /* ---- the debugger ---- */
 
-static bool changed(void)
+static bool changed(struct guest *of, struct sight *sight)
 {
-	const void *rings = guest_at(g, RINGS);
+	const void *rings = guest_at(of, RINGS), *record = of->inflight.mapping;
+	uint64_t record_bytes = of->inflight.mapping_bytes;
 
-	if (memcmp(seen_rings, rings, RINGS_BYTES) == 0 && memcmp(seen_record, g->inflight.mapping, g->inflight.mapping_bytes) == 0)
+	assert_true(record_bytes <= RECORD_MAX_BYTES);
+	if (memcmp(sight->rings, rings, RINGS_BYTES) == 0 && memcmp(sight->record, record, record_bytes) == 0)
 		return false;
-	memcpy(seen_rings, rings, RINGS_BYTES);
-	memcpy(seen_record, g->inflight.mapping, g->inflight.mapping_bytes);
+	memcpy(sight->rings, rings, RINGS_BYTES);
+	memcpy(sight->record, record, record_bytes);
 	return true;
 }
 
-static void debug(pid_t child, unsigned guest_pace)
+static pid_t start_child(struct guest *of, void (*body)(void))
 {
-	bool ids[GUEST_IDS];
+	pid_t child = fork();
 	int status;
 
+	assert_true(child >= 0);
+	if (child == 0)
+		run_child(of, body);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSTOPPED(status));
-	for (unsigned step = 0;; step++) {
-		assert_true(step < STEPS_MAX);
-		assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
-		assert_int_equal(waitpid(child, &status, 0), child);
-		if (!WIFSTOPPED(status))
-			break;
-		if (!changed())
-			continue;
-		check_successor();
-		if (guest_pace != 0 && states % guest_pace == 0) {
-			memset(ids, 0, sizeof(ids));
-			got_count += take_used(g, ids);
-			put_all();
-			check_successor();
-		}
-	}
+	return child;
+}
+
+/* One instruction; false when the child has ended, well. */
+static bool step(pid_t child)
+{
+	int status;
+
+	assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFSTOPPED(status))
+		return true;
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+	return false;
+}
+
+static void recover_copy(void)
+{
+	guest_start(&copy);
+}
+
+/* The successor is killed as well, at any instruction of its recovery. */
+static void check_killed_again(void)
+{
+	pid_t child;
+
+	copy_guest(g, &copy);
+	memset(&second_sight, 0, sizeof(second_sight));
+	child = start_child(&copy, recover_copy);
+	while (step(child))
+		if (changed(&copy, &second_sight))
+			check_successor(&copy, &copy_of_copy);
+}
+
+static void guest_takes_and_gives(void)
+{
+	bool ids[GUEST_IDS] = {false};
+
+	got_count += take_used(g, ids);
+	put_all();
+	check_successor(g, &copy);
 }
 
 /* Both close to the end: of the 16-bit index, of the packed ring's slots. */
@@ -218,24 +257,33 @@ static void start_close_to_the_end(void)
 	}
 }
 
-static void kill_everywhere(const struct guest_kind *kind, unsigned guest_pace)
+enum mode { GUEST_WAITS, GUEST_GOES_ON, KILLED_AGAIN };
+
+static void kill_everywhere(const struct guest_kind *kind, enum mode mode)
 {
+	unsigned looks = 0;
 	pid_t child;
 
 	guest_open(g, kind);
 	guest_open(&copy, kind);
-	seen_record = calloc(1, g->inflight.mapping_bytes);
+	guest_open(&copy_of_copy, kind);
+	memset(&first_sight, 0, sizeof(first_sight));
 	put_count = got_count = states = 0;
 	start_close_to_the_end();
 	put_all();
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0)
-		run_child();
-	debug(child, guest_pace);
+	child = start_child(g, serve);
+	while (step(child)) {
+		if (!changed(g, &first_sight))
+			continue;
+		if (mode == KILLED_AGAIN && looks++ % AGAIN_EVERY == 0)
+			check_killed_again();
+		check_successor(g, &copy);
+		if (mode == GUEST_GOES_ON)
+			guest_takes_and_gives();
+	}
 	/* Every request was read and used by the child, in many more states than that. */
 	assert_true(states > 4 * put_count);
-	free(seen_record);
+	guest_close(&copy_of_copy);
 	guest_close(&copy);
 	guest_close(g);
 }
@@ -244,14 +292,21 @@ static void test_guest_waits(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		kill_everywhere(&kinds[i], 0);
+		kill_everywhere(&kinds[i], GUEST_WAITS);
 }
 
 static void test_guest_goes_on(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		kill_everywhere(&kinds[i], 1);
+		kill_everywhere(&kinds[i], GUEST_GOES_ON);
+}
+
+static void test_killed_again_in_recovery(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		kill_everywhere(&kinds[i], KILLED_AGAIN);
 }
 
 int main(void)
@@ -259,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_guest_waits),
 		cmocka_unit_test(test_guest_goes_on),
+		cmocka_unit_test(test_killed_again_in_recovery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
