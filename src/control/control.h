@@ -60,6 +60,16 @@ struct settling {
 	bool progress; /* something was settled since the list was made */
 };
 
+/* Asking the vault how it is, for all who want to know (vault_view.h). */
+struct vault_status_job {
+	struct job job;
+	struct list questions;
+	bool running;
+	int channel;
+	enum vault_error error;
+	struct vault_status status;
+};
+
 struct control {
 	struct events events;
 	struct store store;
@@ -68,6 +78,7 @@ struct control {
 	struct card card;
 	struct peer nbd; /* the keeper of NBD servers; channel -1: none */
 	int vault_channel;
+	struct vault_status_job vault_status;
 	const char *state_dir;
 	const char *api_socket;
 	struct list busy; /* struct busy: volumes that are being changed */
@@ -98,6 +109,7 @@ json_t *card_rate(const struct volume_row *row);   /* the rate command */
 json_t *card_command(const char *op, const struct uuid *volume_id);
 
 /* ---- vault.c ---- */
+void vault_view_open(struct control *control, int channel);
 void vault_failure(struct failure *failure, enum vault_error error, const char *what);
 
 /* ---- views.c: rows as the API shows them ---- */

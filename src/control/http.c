@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/http_clients.h"
 
 struct http {
 	struct MHD_Daemon *daemon;
@@ -17,6 +18,7 @@ struct http {
 	struct event_watch watch;
 	const struct http_route *routes;
 	struct control *control;
+	struct http_clients clients;
 	struct list suspended; /* requests whose answer is still to come */
 	bool resumed;	       /* a connection was, and libmicrohttpd does not wake itself up for that when it has no thread */
 };
@@ -198,8 +200,14 @@ void http_fail(struct http_request *r, const struct failure *failure)
 
 /* ---- libmicrohttpd's side ---- */
 
+static struct http_client *client_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static enum MHD_Result dispatch(struct http_request *r)
 {
+	http_client_asked(client_of(r->connection));
 	if (r->failure.code == ERROR_NONE && http_parse_body(r->text, r->text_size, &r->body, &r->failure) == 0)
 		r->route->handle(r->http->control, r);
 	else
@@ -264,16 +272,27 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	struct http_request *r = *slot;
 
 	(void)context;
-	(void)connection;
 	(void)code;
 	if (r == NULL)
 		return;
+	http_client_answered(client_of(connection));
 	if (r->response != NULL)
 		MHD_destroy_response(r->response);
 	json_decref(r->body);
 	free(r->text);
 	free(r);
 	*slot = NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot, enum MHD_ConnectionNotificationCode code)
+{
+	struct http *http = context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*slot = http_client_new(&http->clients,
+					MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	else
+		http_client_gone(*slot);
 }
 
 static void on_log(void *context, const char *format, va_list args)
@@ -304,12 +323,13 @@ int http_open(struct http **out, int socket, struct events *events, const struct
 		return -ENOMEM;
 	*http = (struct http){.events = events, .watch = {.fd = -1, .ready = on_ready}, .routes = routes, .control = control};
 	list_init(&http->suspended);
-	http->daemon =
-		MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, http,
-				 MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-				 MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-				 (unsigned)HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADERS_MAX_BYTES,
-				 MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+	http_clients_init(&http->clients);
+	http->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, http,
+		MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)HTTP_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADERS_MAX_BYTES,
+		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (http->daemon == NULL) {
 		rc = -EIO;
 		goto fail;
@@ -342,9 +362,19 @@ void http_close(struct http *http)
 	free(http);
 }
 
-int http_turn(struct http *http)
+/* How long the library would wait, 60 s at most; it may have work at once. */
+static int library_timeout(struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+	if (MHD_get_timeout(http->daemon, &timeout_ms) != MHD_YES)
+		return -1;
+	return timeout_ms > 60000 ? 60000 : (int)timeout_ms;
+}
+
+int http_turn(struct http *http)
+{
+	int timeout_ms, clients_ms;
 
 	if (http->resumed) {
 		http->resumed = false;
@@ -352,12 +382,11 @@ int http_turn(struct http *http)
 	}
 	if (http->resumed) /* again, by a handler that ran just now */
 		return 0;
-	if (MHD_get_timeout(http->daemon, &timeout_ms) != MHD_YES)
-		return -1;
-	if (timeout_ms > 0)
-		return timeout_ms > 60000 ? 60000 : (int)timeout_ms;
-	MHD_run(http->daemon);
-	return 0;
+	clients_ms = http_clients_turn(&http->clients);
+	timeout_ms = library_timeout(http);
+	if (timeout_ms == 0)
+		MHD_run(http->daemon);
+	return clients_ms >= 0 && (timeout_ms < 0 || clients_ms < timeout_ms) ? clients_ms : timeout_ms;
 }
 
 const char *http_parameter(const struct http_request *r)

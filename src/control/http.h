@@ -17,7 +17,6 @@
 enum {
 	HTTP_BODY_MAX_BYTES = 1 << 20,
 	HTTP_DISCARD_MAX_BYTES = 16 << 20, /* of a body that is too large: read to be able to answer, then the connection is cut */
-	HTTP_CONNECTIONS_MAX = 256,
 	HTTP_IDLE_TIMEOUT_S = 60,
 	HTTP_HEADERS_MAX_BYTES = 16 * 1024, /* memory of a connection: request line and headers, and what is sent */
 	HTTP_PARAMETER_SIZE = 128,	    /* more than any name: one that is cut is still too long to exist */

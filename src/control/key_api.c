@@ -165,7 +165,8 @@ static void create_run(struct job *job)
 {
 	struct key_op *op = container_of(job, struct key_op, job);
 
-	op->error = vault_kek_create(op->control->vault_channel, &op->key.id, op->key.version, &op->key.wrapped, VAULT_TIMEOUT_MS);
+	op->error = vault_kek_create(op->control->vault_channel, &op->key.id, op->key.version, &op->key.wrapped,
+				     worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 }
 
 static void create_done(struct job *job)
@@ -230,7 +231,7 @@ static void rewrap_run(struct job *job)
 	struct key_op *op = container_of(job, struct key_op, job);
 
 	op->error = vault_dek_rewrap(op->control->vault_channel, &op->ref, &op->key.id, op->key.version, &op->key.wrapped,
-				     VAULT_TIMEOUT_MS);
+				     worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 }
 
 static void rewrap_done(struct job *job)
@@ -327,7 +328,7 @@ static void export_run(struct job *job)
 
 	op->sealed_size = sizeof(op->sealed);
 	op->error = vault_dek_export(op->control->vault_channel, &op->ref, op->recipient, op->sealed, &op->sealed_size,
-				     VAULT_TIMEOUT_MS);
+				     worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 }
 
 static void export_done(struct job *job)

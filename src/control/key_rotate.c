@@ -51,12 +51,13 @@ static void run_vault(struct job *job)
 
 	r->error = VAULT_OK;
 	if (!r->have_new) {
-		r->error = vault_kek_create(channel, &r->new.id, r->new.version, &r->new.wrapped, VAULT_TIMEOUT_MS);
+		r->error = vault_kek_create(channel, &r->new.id, r->new.version, &r->new.wrapped,
+					    worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 		r->have_new = r->error == VAULT_OK;
 	}
 	for (; r->error == VAULT_OK && r->done < until; r->done++)
-		r->error =
-			vault_dek_rewrap(channel, &r->refs[r->done], &r->new.id, r->new.version, &r->new.wrapped, VAULT_TIMEOUT_MS);
+		r->error = vault_dek_rewrap(channel, &r->refs[r->done], &r->new.id, r->new.version, &r->new.wrapped,
+					    worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 }
 
 static bool knows(const struct rotation *r, const struct uuid *volume)

@@ -262,7 +262,7 @@ static int open_all(struct process *p, const struct options *o)
 	c->nbd.event = nbd_event;
 	c->nbd.gone = nbd_gone;
 	card = take_channel("card");
-	c->vault_channel = take_channel("vault");
+	vault_view_open(c, take_channel("vault"));
 	if (card < 0 || c->vault_channel < 0)
 		return -ENOENT;
 	rc = open_state_dir(p, o);

@@ -40,35 +40,59 @@ const char *vault_state_name(enum vault_error error, const struct vault_status *
 
 /* ---- asking for the status, then answering whatever was asked ---- */
 
+/* One question to the vault at a time: whoever asks meanwhile waits for the same answer, so that a vault that is silent costs all
+ * of them one timeout, not one each after the other. */
 static void status_run(struct job *job)
 {
-	struct vault_question *q = container_of(job, struct vault_question, job);
+	struct vault_status_job *s = container_of(job, struct vault_status_job, job);
 
-	q->error = vault_status(q->control->vault_channel, &q->status, VAULT_HEALTH_TIMEOUT_MS);
+	s->error = vault_status(s->channel, &s->status, VAULT_HEALTH_TIMEOUT_MS);
+}
+
+static void answer_all(struct vault_status_job *s)
+{
+	s->running = false;
+	while (!list_empty(&s->questions)) {
+		struct vault_question *q = list_entry(s->questions.next, struct vault_question, node);
+
+		list_del(&q->node);
+		q->error = s->error;
+		q->status = s->status;
+		q->answer(q);
+		free(q);
+	}
 }
 
 static void status_done(struct job *job)
 {
-	struct vault_question *q = container_of(job, struct vault_question, job);
+	answer_all(container_of(job, struct vault_status_job, job));
+}
 
-	q->answer(q);
-	free(q);
+void vault_view_open(struct control *control, int channel)
+{
+	control->vault_channel = channel;
+	control->vault_status = (struct vault_status_job){.job = {.run = status_run, .done = status_done}, .channel = channel};
+	list_init(&control->vault_status.questions);
 }
 
 void vault_ask(struct control *control, struct http_request *request, void (*answer)(struct vault_question *question))
 {
+	struct vault_status_job *s = &control->vault_status;
 	struct vault_question *q = calloc(1, sizeof(*q));
 
 	if (q == NULL) {
 		fail_store(request, -ENOMEM, "ask the vault");
 		return;
 	}
-	*q = (struct vault_question){
-		.job = {.run = status_run, .done = status_done}, .control = control, .request = request, .answer = answer};
-	if (worker_submit(&control->worker, &q->job) == 0)
+	*q = (struct vault_question){.control = control, .request = request, .answer = answer};
+	list_add_tail(&s->questions, &q->node);
+	if (s->running)
 		return;
-	q->error = VAULT_UNAVAILABLE; /* it has been silent for so long that no more questions fit */
-	status_done(&q->job);
+	s->running = worker_submit(&control->worker, &s->job) == 0;
+	if (s->running)
+		return;
+	s->error = VAULT_UNAVAILABLE; /* it has been silent for so long that no more questions fit */
+	answer_all(s);
 }
 
 static void answer_vault(struct vault_question *q)
@@ -108,7 +132,7 @@ static void unlock_run(struct job *job)
 {
 	struct unlocking *u = container_of(job, struct unlocking, job);
 
-	u->error = vault_unlock(u->control->vault_channel, u->sealed, u->size, VAULT_UNLOCK_TIMEOUT_MS);
+	u->error = vault_unlock(u->control->vault_channel, u->sealed, u->size, worker_time_left_ms(job, VAULT_UNLOCK_TIMEOUT_MS));
 }
 
 static void unlock_done(struct job *job)

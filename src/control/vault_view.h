@@ -5,7 +5,7 @@
 #include "control/control.h"
 
 struct vault_question {
-	struct job job;
+	struct list node; /* of those that wait for the same answer */
 	struct control *control;
 	struct http_request *request;
 	enum vault_error error;

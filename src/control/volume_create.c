@@ -114,13 +114,13 @@ static void run_vault(struct job *job)
 
 	c->vault_error = VAULT_OK;
 	if (c->new_kek)
-		c->vault_error =
-			vault_kek_create(channel, &c->row.kek.id, c->row.kek.version, &c->row.kek.wrapped, VAULT_TIMEOUT_MS);
+		c->vault_error = vault_kek_create(channel, &c->row.kek.id, c->row.kek.version, &c->row.kek.wrapped,
+						  worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 	if (c->vault_error != VAULT_OK)
 		return;
 	ref.kek_version = c->row.kek.version;
 	ref.wrapped_kek = c->row.kek.wrapped;
-	c->vault_error = vault_dek_create(channel, &ref, VAULT_TIMEOUT_MS);
+	c->vault_error = vault_dek_create(channel, &ref, worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 	c->row.wrapped_dek = ref.wrapped_dek;
 }
 

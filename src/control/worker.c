@@ -1,10 +1,11 @@
 #include "control/worker.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static void *run(void *context)
 {
@@ -12,6 +13,8 @@ static void *run(void *context)
 	const uint64_t one = 1;
 
 	pthread_mutex_lock(&w->lock);
+	w->running = true;
+	pthread_cond_signal(&w->wake);
 	for (;;) {
 		struct job *job;
 
@@ -65,11 +68,19 @@ int worker_submit(struct worker *w, struct job *job)
 	if (w->count >= WORKER_JOBS_MAX)
 		return -EBUSY;
 	w->count++;
+	job->submitted_ns = clock_monotonic_ns();
 	pthread_mutex_lock(&w->lock);
 	list_add_tail(&w->waiting, &job->node);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	return 0;
+}
+
+int worker_time_left_ms(const struct job *job, int patience_ms)
+{
+	uint64_t waited_ms = (clock_monotonic_ns() - job->submitted_ns) / 1000000;
+
+	return waited_ms < (uint64_t)patience_ms ? patience_ms - (int)waited_ms : 0;
 }
 
 int worker_open(struct worker *w, struct events *events)
@@ -86,8 +97,13 @@ int worker_open(struct worker *w, struct events *events)
 	rc = events_add(events, &w->watch, fd, EPOLLIN);
 	if (rc == 0)
 		rc = -pthread_create(&w->thread, NULL, run, w);
-	if (rc == 0)
+	if (rc == 0) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->running)
+			pthread_cond_wait(&w->wake, &w->lock);
+		pthread_mutex_unlock(&w->lock);
 		return 0;
+	}
 	events_remove(events, &w->watch);
 	close(fd);
 	return rc;
