@@ -60,8 +60,13 @@ static void vault_ready(struct watch *watch, uint32_t events)
 
 static void tick(void *context)
 {
-	unwrap_tick(context);
-	health_tick(context);
+	struct card *card = context;
+
+	watchdog_tick(card);
+	if (++card->ticks % LOOP_TICKS_PER_SECOND != 0)
+		return;
+	unwrap_tick(card);
+	health_tick(card);
 }
 
 /* The control thread keeps off the pollers' cores, where there is another. */

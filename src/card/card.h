@@ -47,6 +47,7 @@ struct card {
 	uint64_t unwrap_last_id;
 	struct list outbox;	  /* messages to control that its socket did not take yet */
 	unsigned outbox_count;
+	unsigned ticks;
 	bool stopping;
 };
 
@@ -60,6 +61,9 @@ void commands_reply_error(struct card *card, int64_t request_id, const char *cod
 	__attribute__((format(printf, 4, 5)));
 void commands_event(struct card *card, const char *event, json_t *fields);
 json_t *commands_uuid(const struct uuid *id); /* as a JSON string */
+
+/* ---- watchdog.c: ten times a second ---- */
+void watchdog_tick(struct card *card);
 
 /* ---- health.c: once a second, tells control of failures of back ends ---- */
 void health_tick(struct card *card);

@@ -216,6 +216,10 @@ static void listen_ready(struct watch *watch, uint32_t events)
 	config.socket = accept4(d->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (config.socket < 0)
 		return;
+	if (d->shunned) {
+		close(config.socket);
+		return;
+	}
 	if (d->connection != NULL) {
 		log_warning("volume %s: a second VMM tried to connect to %s and was turned away", d->name, d->socket.path);
 		close(config.socket);

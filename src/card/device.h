@@ -47,6 +47,7 @@ struct device {
 	bool bound;
 	bool closing; /* was asked to close while BINDING */
 	bool disconnecting;
+	bool shunned; /* its VMM attacked the card: no connection is taken until it is attached anew */
 	int64_t attach_request;
 	int64_t detach_request;
 	struct volume *volume;

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { LOOP_TICK_MS = 1000 };
+enum { LOOP_TICK_MS = 1000 / LOOP_TICKS_PER_SECOND };
 
 static void mailbox_ready(struct watch *watch, uint32_t events)
 {

@@ -1,4 +1,4 @@
-/* The control thread's event loop: epoll, its mailbox, and one tick a second. */
+/* The control thread's event loop: epoll, its mailbox, and a tick. */
 #ifndef OUTBOARD_CARD_LOOP_H
 #define OUTBOARD_CARD_LOOP_H
 
@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "card/mailbox.h"
+
+enum { LOOP_TICKS_PER_SECOND = 10 };
 
 /* What is called when a descriptor is ready. Embedded in whatever owns the descriptor. */
 struct watch {
@@ -30,7 +32,7 @@ int loop_add(struct loop *loop, struct watch *watch, int fd, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events); /* 0: keep, but hear nothing but errors */
 void loop_remove(struct loop *loop, struct watch *watch);		   /* idempotent; the descriptor stays open */
 
-/* Until loop->stop. `tick` is called about once a second; `idle` with the same context. */
+/* Until loop->stop. `tick` is called LOOP_TICKS_PER_SECOND times a second, or less when busy; `idle` with the same context. */
 int loop_run(struct loop *loop, void (*tick)(void *context), void *context);
 
 #endif

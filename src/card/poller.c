@@ -382,6 +382,7 @@ int poller_start(struct poller *p, const struct poller_config *config)
 	int rc;
 
 	memset(p, 0, sizeof(*p));
+	p->watched_fd = -1;
 	p->config = *config;
 	list_init(&p->active);
 	list_init(&p->held);

@@ -106,6 +106,8 @@ struct poller {
 	bool stop;
 	int start_error;
 	struct poller_account account;
+	int watched_fd; /* the watchdog's (control): what it saw at its last look */
+	uint64_t watched_passes;
 	uint64_t spin_min_ticks, spin_max_ticks, kick_interval_ticks;
 };
 

@@ -54,6 +54,7 @@ struct virtio_worker {
 	struct blk_io *free;
 	struct iov_array *free_iovs;
 	struct virtqueue *dirty; /* queues with requests done and not published */
+	int calling_fd;		 /* atomic: the eventfd that is being written to; -1 */
 	struct request *requests;
 	struct iov_array *iovs;
 	struct ring_chain chains[RING_BATCH_MAX];

@@ -21,6 +21,7 @@ int virtio_worker_create(struct virtio_worker **out, unsigned requests_max)
 	if (w == NULL)
 		return -ENOMEM;
 	memset(w, 0, sizeof(*w));
+	w->calling_fd = -1;
 	w->requests = aligned_alloc(CACHE_LINE_BYTES, requests_max * sizeof(*w->requests));
 	w->iovs = aligned_alloc(CACHE_LINE_BYTES, WORKER_IOVS * sizeof(*w->iovs));
 	if (w->requests == NULL || w->iovs == NULL) {
@@ -176,9 +177,17 @@ static void call_guest(struct virtqueue *vq)
 
 	if (vq->call_fd < 0 || !ring_wants_call(&vq->ring))
 		return;
-	/* A full counter (EAGAIN) is a call that was not taken yet; a descriptor that is none is the VMM's own loss. */
+	/* A full counter (EAGAIN) is a call that was not taken yet; a descriptor that is none is the VMM's own loss. A VMM can take
+	 * O_NONBLOCK away and fill the counter: then this hangs, until whoever watches us drains it (virtio_worker_calling). */
+	ACCOUNT_SET(vq->worker->calling_fd, vq->call_fd);
 	if (write(vq->call_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
 		COUNT(vq->accounts.calls_sent, 1);
+	ACCOUNT_SET(vq->worker->calling_fd, -1);
+}
+
+int virtio_worker_calling(const struct virtio_worker *worker)
+{
+	return __atomic_load_n(&worker->calling_fd, __ATOMIC_RELAXED);
 }
 
 /* No visits come any more, and a request was given to the target in part. */

@@ -192,6 +192,24 @@ class Devices(CardTest):
         self.assertGreater(self.card.call("stats")["pollers"][0]["sleeps"], 10)
 
 
+class Hostile(CardTest):
+    def test_a_vmm_that_makes_the_call_block_is_cut_off_and_its_neighbour_lives(self):
+        bad, good = volume("bad"), volume("good")
+        s = self.card.attach(bad, self.path("bad.sock"))
+        neighbour = subprocess.Popen([tap.build("outboard"), "bench", "blk", "--socket", self.card.attach(good, self.path("good.sock")),
+                                      "--rw", "mixed", "--verify", "--seconds", "3"], stdout=subprocess.DEVNULL)
+        self.card.wait_event("device", volume_id=good["id"], state="connected")
+        done = subprocess.run([tap.build("test/hostile/hostile_blk"), "--socket", s, "--mode", "full-call", "--seconds", "30"],
+                              stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+        self.assertIn("connection closed", done.stdout)
+        self.assertEqual(neighbour.wait(PATIENCE_S), 0)
+        self.assertIn("cut off", self.card.log())
+        self.assertEqual(self.connect(s).recv(1), b"")  # not again
+        self.card.call("detach", volume_id=bad["id"])
+        self.card.call("attach", volume=bad, socket=s)
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
+
 class Stats(CardTest):
     def test_little_s_law_holds_for_every_stage(self):
         v = volume("f", "file", path=self.path("f.img"), iops=5000)

@@ -7,6 +7,7 @@
  * Standard output, for scripts: "started" once the misdeed is under way, at the end "connection open" or "connection closed" and
  * "completed N". Exit status 0 when the misdeed was done, whatever became of it; 1 when there was no back end to do it to.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,23 @@ static void truncate_memory(struct hostile *h)
 	}
 }
 
+/* Makes the write that calls us block: the eventfd is shared, and so are its flags and its counter. */
+static void full_call(struct hostile *h)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	uint16_t tags[DEPTH];
+
+	lay_reads(h);
+	for (uint16_t tag = 0; tag < DEPTH; tag++)
+		tags[tag] = tag;
+	if (write(h->ring->call_fd, &most, sizeof(most)) != sizeof(most) ||
+	    fcntl(h->ring->call_fd, F_SETFL, fcntl(h->ring->call_fd, F_GETFL) & ~O_NONBLOCK) != 0)
+		perror("hostile_blk: call");
+	driver_ring_arm(h->ring);
+	post_and_kick(h, tags, DEPTH);
+	wait_for_the_end(h);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct hostile *h);
@@ -216,7 +234,8 @@ static const struct {
 	     {"loop", loop},
 	     {"out-of-region", out_of_region},
 	     {"vanish", vanish},
-	     {"truncate-memory", truncate_memory}};
+	     {"truncate-memory", truncate_memory},
+	     {"full-call", full_call}};
 
 static int usage(void)
 {

@@ -1,0 +1,64 @@
+/*
+ * Frees a poller that hangs in its one system call that the other side can make block: the write to a guest's call eventfd. A
+ * VMM shares that descriptor, and can take O_NONBLOCK away from it and fill its counter; every queue of the poller would then
+ * wait for that VMM. So ten times a second the control thread looks at what each poller is writing to: when it is the same
+ * descriptor in the same pass as at the last look, and its counter is found full, the counter is drained (the write returns), and
+ * the device is cut off until it is attached anew. The worst that it can do to its neighbours is one stall of two looks.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "card/connection.h"
+
+static struct device *find_by_call(struct card *card, int fd)
+{
+	for (unsigned i = 0; i < CARD_BUCKETS; i++)
+		list_for_each_safe (node, after, &card->devices[i]) {
+			struct device *d = list_entry(node, struct device, link);
+
+			for (unsigned q = 0; q < d->queues_max; q++)
+				if (d->queues[q] != NULL && vhost_user_call_fd(d->connection, q) == fd)
+					return d;
+		}
+	return NULL;
+}
+
+/* True when the counter was full, which is no state that a guest's driver brings about. */
+static bool drain(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+	uint64_t count;
+
+	if (poll(&p, 1, 0) != 1 || (p.revents & (POLLIN | POLLOUT)) != POLLIN) /* it takes writes: nobody hangs in it */
+		return false;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void look(struct card *card, struct poller *p)
+{
+	int fd = virtio_worker_calling(p->worker);
+	uint64_t passes = __atomic_load_n(&p->account.passes, __ATOMIC_RELAXED);
+	bool same = fd >= 0 && fd == p->watched_fd && passes == p->watched_passes;
+	struct device *d;
+
+	p->watched_fd = fd;
+	p->watched_passes = passes;
+	if (!same || !drain(fd))
+		return;
+	d = find_by_call(card, fd);
+	if (d == NULL || d->disconnecting)
+		return;
+	log_warning("volume %s: cut off: its VMM made the card hang by filling a call descriptor; detach and attach it to serve it again",
+		    d->name);
+	d->shunned = true;
+	connection_close(d);
+}
+
+void watchdog_tick(struct card *card)
+{
+	for (unsigned i = 0; i < card->poller_count; i++)
+		look(card, &card->pollers[i]);
+}
