@@ -20,7 +20,10 @@ struct http {
 	struct control *control;
 	struct http_clients clients;
 	struct list suspended; /* requests whose answer is still to come */
-	bool resumed;	       /* a connection was, and libmicrohttpd does not wake itself up for that when it has no thread */
+	/* The library has to be run although none of its descriptors is ready. Without a thread of its own it does not see to that
+	 * when a connection is resumed, nor when one ends while there are so many that it has stopped to listen: it would do so for
+	 * ever. */
+	bool run_again;
 };
 
 struct http_request {
@@ -157,7 +160,7 @@ static void answer(struct http_request *r, unsigned status, const char *content_
 		MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 	if (r->suspended) {
 		list_del(&r->node);
-		r->http->resumed = true;
+		r->http->run_again = true;
 		MHD_resume_connection(r->connection);
 	}
 }
@@ -293,6 +296,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 					MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
 	else
 		http_client_gone(*slot);
+	http->run_again |= code == MHD_CONNECTION_NOTIFY_CLOSED;
 }
 
 static void on_log(void *context, const char *format, va_list args)
@@ -376,11 +380,11 @@ int http_turn(struct http *http)
 {
 	int timeout_ms, clients_ms;
 
-	if (http->resumed) {
-		http->resumed = false;
+	if (http->run_again) {
+		http->run_again = false;
 		MHD_run(http->daemon);
 	}
-	if (http->resumed) /* again, by a handler that ran just now */
+	if (http->run_again) /* again, by a handler that ran just now */
 		return 0;
 	clients_ms = http_clients_turn(&http->clients);
 	timeout_ms = library_timeout(http);
