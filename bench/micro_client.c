@@ -1,6 +1,6 @@
 /*
  * The ceiling of the load client: how many requests a second it can drive, and how fast it notices one, when the device costs next
- *to nothing. What a back end is measured at below this is the back end's.
+ * to nothing. What a back end is measured at below this is the back end's.
  *
  *	micro-client [depth] [requests that the device publishes at once]
  *

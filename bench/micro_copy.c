@@ -1,8 +1,8 @@
 /*
  * What one 4 KiB random read of a memory volume costs in the copy alone: source blocks at random over a volume larger than the
- *cache (memfd with transparent huge pages, as the card maps it), destinations in a ring of guest buffers. Variants of the copy, and
- *of how many cache lines of the next block(s) are asked for while the present one is copied. Prints the best of the rounds: what
- *the others add is the machine's other work.
+ * cache (memfd with transparent huge pages, as the card maps it), destinations in a ring of guest buffers. Variants of the copy, and
+ * of how many cache lines of the next block(s) are asked for while the present one is copied. Prints the best of the rounds: what
+ * the others add is the machine's other work.
  *
  *	micro_copy [volume MiB] [guest MiB]
  */

@@ -1,13 +1,13 @@
 /*
  * What the front end costs, without sockets and volumes: a driver thread on one core keeps a ring full of 4 KiB reads, this
- *program's main loop on another core visits and publishes against a target that completes at once and moves nothing. The guest's
- *memory is a memfd mapped twice, as it would be.
+ * program's main loop on another core visits and publishes against a target that completes at once and moves nothing. The guest's
+ * memory is a memfd mapped twice, as it would be.
  *
  *	micro_ring [seconds a case] [depth]
  *
  * Printed: ns a request in the visits and publishes that found work (rdtsc around them), the best and the median of intervals of 10
- *ms (on a machine that does other things as well, the best is the one that was not interrupted), requests a visit, and requests a
- *second.
+ * ms (on a machine that does other things as well, the best is the one that was not interrupted), requests a visit, and requests a
+ * second.
  */
 #include <assert.h>
 #include <errno.h>

@@ -7,10 +7,14 @@
  * every case once, so that what the machine does meanwhile (frequency, neighbours) hits all of them alike.
  *
  * Hot: one input and one output, over and over. Source: the input from 64 MiB that are visited in an order that no prefetcher
- *knows, the output into the same 64 KiB (a guest that reads a volume in memory). Cold: the output is as far away as the input. A
- *case is named by its call: 4k		one unit of 4 KiB a call 4k-runs		a call for 16 such units that lie apart
- *(crypt_kernel.h: runs) 64k/4k		64 KiB, units of 4 KiB 64k/512		64 KiB, units of 512 bytes 512		one unit of
- *512 bytes a call
+ * knows, the output into the same 64 KiB (a guest that reads a volume in memory). Cold: the output is as far away as the input. A
+ * case is named by its call:
+ *
+ *	4k		one unit of 4 KiB a call
+ *	4k-runs		a call for 16 such units that lie apart (crypt_kernel.h: runs)
+ *	64k/4k		64 KiB, units of 4 KiB
+ *	64k/512		64 KiB, units of 512 bytes
+ *	512		one unit of 512 bytes a call
  */
 #include <getopt.h>
 #include <jansson.h>

@@ -5,7 +5,7 @@
  *	byte 1		n, of writes between visits
  *	n x 4 bytes	le16 address, le16 value
  *	the rest	memory from address 0: descriptors at 0, driver area at 0x100, device area at 0x180, all else as the guest
- *likes
+ * likes
  */
 #include <assert.h>
 #include <errno.h>

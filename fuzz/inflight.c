@@ -1,6 +1,6 @@
 /*
  * An in-flight record of unknown origin. Recovery takes it or refuses it, twice with the same result; a record that was taken is
- *then served, and what it calls requests are read like any others.
+ * then served, and what it calls requests are read like any others.
  *
  *	byte 0		flags: packed, a ring smaller than the record
  *	bytes 1-4	le16 used index of the ring (split); le16 base (packed)

@@ -1,7 +1,7 @@
 /*
  * A VMM gone mad: a sequence of vhost-user messages, with descriptors of every kind, cut anywhere, to a device whose queues stop at
- *once or later. Holds the back end to its contract with the device: queues start and stop in turn and only when all is known of
- *them.
+ * once or later. Holds the back end to its contract with the device: queues start and stop in turn and only when all is known of
+ * them.
  *
  * Input: a sequence of steps. Byte 0 of a step:
  *	bit 0-5  request (0-40: that; 63, 62: the VMM truncates its memory, or makes it as large as it was; else the four bytes

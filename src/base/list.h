@@ -15,7 +15,7 @@ struct list {
 #define list_entry(node, type, member) container_of(node, type, member)
 
 /* The body may unlink `it`, and nothing else of the list. */
-#define list_for_each_safe(it, after, head) \
+#define list_for_each_safe(it, after, head)                                                                                        \
 	for (struct list *it = (head)->next, *after = it->next; it != (head); it = after, after = it->next)
 
 static inline void list_init(struct list *l)

@@ -41,11 +41,11 @@ struct card {
 	unsigned poller_count;
 	struct list devices[CARD_BUCKETS];
 	unsigned device_count;
-	struct list populating;	  /* devices */
-	struct list memories;	  /* struct memory_store: memory volumes' memfds */
-	struct list unwraps;	  /* struct unwrap: asked of the vault, not answered yet */
+	struct list populating; /* devices */
+	struct list memories;	/* struct memory_store: memory volumes' memfds */
+	struct list unwraps;	/* struct unwrap: asked of the vault, not answered yet */
 	uint64_t unwrap_last_id;
-	struct list outbox;	  /* messages to control that its socket did not take yet */
+	struct list outbox; /* messages to control that its socket did not take yet */
 	unsigned outbox_count;
 	unsigned ticks;
 	bool stopping;

@@ -47,7 +47,8 @@ static void send_message(struct card *card, json_t *message)
 {
 	struct outgoing *o;
 
-	if (message == NULL || card->outbox_count >= CARD_OUTBOX_MAX) { /* control is gone for long: it will ask for everything anew */
+	if (message == NULL ||
+	    card->outbox_count >= CARD_OUTBOX_MAX) { /* control is gone for long: it will ask for everything anew */
 		json_decref(message);
 		return;
 	}
@@ -219,8 +220,7 @@ static int parse_attach(struct request *r, struct device_request *out)
 		return -EINVAL;
 	}
 	if (get_number(r->body, "uid", -1, -1, UINT32_MAX - 1, &uid) < 0 ||
-	    get_number(r->body, "gid", -1, -1, UINT32_MAX - 1, &gid) < 0 ||
-	    get_number(r->body, "mode", 0600, 0, 0777, &mode) < 0) {
+	    get_number(r->body, "gid", -1, -1, UINT32_MAX - 1, &gid) < 0 || get_number(r->body, "mode", 0600, 0, 0777, &mode) < 0) {
 		snprintf(r->error, sizeof(r->error), "uid, gid and mode must be numbers of a user, a group and permissions");
 		return -EINVAL;
 	}
@@ -336,9 +336,14 @@ static const struct {
 	const char *op;
 	void (*run)(struct request *request);
 } operations[] = {
-	{"hello", do_hello},   {"storage_create", do_storage_create}, {"storage_delete", do_storage_delete},
-	{"attach", do_attach}, {"detach", do_detach},		      {"resize", do_resize},
-	{"rate", do_rate},     {"stats", do_stats},
+	{"hello", do_hello},
+	{"storage_create", do_storage_create},
+	{"storage_delete", do_storage_delete},
+	{"attach", do_attach},
+	{"detach", do_detach},
+	{"resize", do_resize},
+	{"rate", do_rate},
+	{"stats", do_stats},
 };
 
 static void run_request(struct card *card, const json_t *body)

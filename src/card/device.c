@@ -71,8 +71,8 @@ bool device_populate_step(void *context)
 	if (rc == 1)
 		return true;
 	if (rc < 0)
-		log_warning("memory volume %s: the host cannot give all of its memory now (%s); writes may fail or be slow", d->name,
-			    strerror(-rc));
+		log_warning("memory volume %s: the host cannot give all of its memory now (%s); writes may fail or be slow",
+			    d->name, strerror(-rc));
 	list_del(&d->populating);
 	return true;
 }
@@ -241,8 +241,11 @@ static int find_memory(struct device *d, struct volume_config *config, char *err
 void device_open(struct device *d, const struct volume_config *wanted)
 {
 	struct volume_config config = *wanted;
-	struct virtio_blk_config blk = {.serial = d->name, .queues_max = d->queues_max, .packed_allowed = d->packed,
-					.broken = connection_queue_broken, .context = d};
+	struct virtio_blk_config blk = {.serial = d->name,
+					.queues_max = d->queues_max,
+					.packed_allowed = d->packed,
+					.broken = connection_queue_broken,
+					.context = d};
 	char error[512] = "";
 	int rc = 0;
 

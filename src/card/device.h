@@ -59,7 +59,7 @@ struct device {
 	struct message bound_reply;
 	int bind_error;
 	struct device_queue *queues[DEVICE_QUEUES_MAX]; /* NULL: not served */
-	struct virtqueue_accounts *totals;		 /* of queues that are gone; NULL until something was counted */
+	struct virtqueue_accounts *totals;		/* of queues that are gone; NULL until something was counted */
 	uint64_t errors_seen;
 	uint64_t error_told_ns;
 	uint64_t connects;

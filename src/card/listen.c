@@ -50,7 +50,8 @@ int listen_open(const struct device_socket *s, char *error, size_t error_size)
 		goto fail;
 	if (s->mode != 0600 && chmod(s->path, s->mode) != 0)
 		rc = -errno;
-	else if ((s->uid != (uid_t)-1 || s->gid != (gid_t)-1) && chown(s->path, s->uid, s->gid) != 0) /* last: then it is not ours */
+	else if ((s->uid != (uid_t)-1 || s->gid != (gid_t)-1) &&
+		 chown(s->path, s->uid, s->gid) != 0) /* last: then it is not ours */
 		rc = -errno;
 	else if (listen(fd, LISTEN_BACKLOG) != 0)
 		rc = -errno;

@@ -70,7 +70,8 @@ void loop_remove(struct loop *loop, struct watch *watch)
 	watch->fd = -1;
 }
 
-/* One event a wait: what a handler frees can then not be the target of a later event of the same batch. The control thread is not the data path. */
+/* One event a wait: what a handler frees can then not be the target of a later event of the same batch. The control thread is not
+ * the data path. */
 static int wait_once(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event event;

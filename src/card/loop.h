@@ -20,7 +20,8 @@ struct loop {
 	bool stop;
 	struct mailbox mailbox; /* what pollers tell the control thread */
 	struct watch mailbox_watch;
-	/* A short step of work for when there is nothing else to do; false: there is none. May be NULL. Set `busy` when there may be. */
+	/* A short step of work for when there is nothing else to do; false: there is none. May be NULL. Set `busy` when there may
+	 * be. */
 	bool (*idle)(void *context);
 	bool busy;
 };
@@ -30,7 +31,7 @@ void loop_close(struct loop *loop);
 
 int loop_add(struct loop *loop, struct watch *watch, int fd, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events); /* 0: keep, but hear nothing but errors */
-void loop_remove(struct loop *loop, struct watch *watch);		   /* idempotent; the descriptor stays open */
+void loop_remove(struct loop *loop, struct watch *watch);		  /* idempotent; the descriptor stays open */
 
 /* Until loop->stop. `tick` is called LOOP_TICKS_PER_SECOND times a second, or less when busy; `idle` with the same context. */
 int loop_run(struct loop *loop, void (*tick)(void *context), void *context);

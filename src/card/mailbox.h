@@ -1,7 +1,7 @@
 /*
  * Messages between threads: an intrusive list that anybody pushes to and its one owner takes whole, in order. The sender embeds the
- * message in what it is about, so that sending never allocates and a mailbox is bounded by the objects there are. A message belongs to the
- * receiver from mailbox_post() until `run` is called.
+ * message in what it is about, so that sending never allocates and a mailbox is bounded by the objects there are. A message belongs
+ * to the receiver from mailbox_post() until `run` is called.
  */
 #ifndef OUTBOARD_CARD_MAILBOX_H
 #define OUTBOARD_CARD_MAILBOX_H

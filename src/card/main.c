@@ -37,7 +37,8 @@ static int parse_cores(const char *text, struct card_config *config)
 		char *end;
 		long core = strtol(text, &end, 10);
 
-		if (end == text || core < 0 || core >= CPU_SETSIZE || config->core_count == POLLERS_MAX || (*end != ',' && *end != '\0'))
+		if (end == text || core < 0 || core >= CPU_SETSIZE || config->core_count == POLLERS_MAX ||
+		    (*end != ',' && *end != '\0'))
 			return -EINVAL;
 		for (unsigned i = 0; i < config->core_count; i++)
 			if (config->cores[i] == core)
@@ -93,9 +94,12 @@ static int parse_huge(const char *text, struct card_config *config)
 enum { OPTION_CORES = 1000, OPTION_HUGE, OPTION_BUFFERS, OPTION_STATE, OPTION_VERSION };
 
 static const struct option options[] = {
-	{"cores", required_argument, NULL, OPTION_CORES},	{"huge-pages", required_argument, NULL, OPTION_HUGE},
-	{"buffer-bytes", required_argument, NULL, OPTION_BUFFERS}, {"state-dir", required_argument, NULL, OPTION_STATE},
-	{"help", no_argument, NULL, 'h'},			{"version", no_argument, NULL, OPTION_VERSION},
+	{"cores", required_argument, NULL, OPTION_CORES},
+	{"huge-pages", required_argument, NULL, OPTION_HUGE},
+	{"buffer-bytes", required_argument, NULL, OPTION_BUFFERS},
+	{"state-dir", required_argument, NULL, OPTION_STATE},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -117,7 +121,8 @@ static void parse_options(int argc, char **argv, struct card_config *config)
 			break;
 		case OPTION_HUGE:
 			if (parse_huge(optarg, config) < 0)
-				refuse("--huge-pages takes auto, off, or on (which needs /proc/sys/vm/nr_hugepages above 0)", optarg);
+				refuse("--huge-pages takes auto, off, or on (which needs /proc/sys/vm/nr_hugepages above 0)",
+				       optarg);
 			break;
 		case OPTION_BUFFERS:
 			if (size_parse(optarg, &config->buffer_bytes) < 0 || config->buffer_bytes < BUFFER_BYTES_MIN)

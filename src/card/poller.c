@@ -305,8 +305,7 @@ static void poll_for_ever(struct poller *p)
 			continue;
 		}
 		/* In-flight requests are waited for with a short spin, then asleep like everything else. */
-		if (list_empty(&p->active) &&
-		    (volume_engine_in_flight(p->engine) == 0 || now_tsc - worked_tsc > p->spin_min_ticks))
+		if (list_empty(&p->active) && (volume_engine_in_flight(p->engine) == 0 || now_tsc - worked_tsc > p->spin_min_ticks))
 			sleep_until_event(p, &now_tsc);
 		ACCOUNT_SET(p->account.idle_ticks, p->account.idle_ticks + (now_tsc - start_tsc));
 	}
@@ -328,8 +327,7 @@ static int watch_fd(struct poller *p, int fd, uint32_t events)
 
 static int open_on_thread(struct poller *p)
 {
-	struct volume_engine_config engine = {
-		.buffer_bytes = p->config.buffer_bytes, .ring_entries = 256, .huge = p->config.huge};
+	struct volume_engine_config engine = {.buffer_bytes = p->config.buffer_bytes, .ring_entries = 256, .huge = p->config.huge};
 	char name[16];
 	cpu_set_t set;
 	int rc;

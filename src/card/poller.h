@@ -9,15 +9,15 @@
  *	broken	the guest broke the rules: not visited any more
  *	stopping	read no more; leaves when nothing of it is in flight
  *
- * A pass visits each active queue once, with a budget (VIRTIO_BLK_BATCH_MAX requests, VIRTIO_BLK_VISIT_BYTES_MAX bytes), then reaps the
- * volume engine. So an active queue waits at most
+ * A pass visits each active queue once, with a budget (VIRTIO_BLK_BATCH_MAX requests, VIRTIO_BLK_VISIT_BYTES_MAX bytes), then reaps
+ * the volume engine. So an active queue waits at most
  *
  *	active queues × cost of a full visit + one engine poll + one look at the kicks (POLLER_KICK_INTERVAL_NS apart)
  *
  * which is measured as the service gap. A queue that had nothing for its spin time (5 to 200 µs, adapted to whether the guest comes
- * back soon) is armed and leaves; a poller without active queues sleeps in epoll until a kick, a completion, a message or a deadline.
- * While others are active, kicks are looked for every POLLER_KICK_INTERVAL_NS, so a guest that kicks for ever costs one visit
- * an interval, whatever its rate.
+ * back soon) is armed and leaves; a poller without active queues sleeps in epoll until a kick, a completion, a message or a
+ * deadline. While others are active, kicks are looked for every POLLER_KICK_INTERVAL_NS, so a guest that kicks for ever costs one
+ * visit an interval, whatever its rate.
  */
 #ifndef OUTBOARD_CARD_POLLER_H
 #define OUTBOARD_CARD_POLLER_H
@@ -56,10 +56,10 @@ struct poller_queue {
 	uint64_t again_tsc;
 	uint64_t gap_ticks_max;
 	uint64_t kicks;
-	struct message message;	 /* add, then remove: never both under way */
-	struct message stopped;	 /* posted to the control thread when it left: `stopped.run` is the owner's */
-	struct message broken;	 /* posted once when the guest broke a rule: `broken.run` is the owner's */
-	const char *broken_why;	 /* set (on the poller, inside a visit) by whoever finds the guest at fault; a string constant */
+	struct message message; /* add, then remove: never both under way */
+	struct message stopped; /* posted to the control thread when it left: `stopped.run` is the owner's */
+	struct message broken;	/* posted once when the guest broke a rule: `broken.run` is the owner's */
+	const char *broken_why; /* set (on the poller, inside a visit) by whoever finds the guest at fault; a string constant */
 	struct poller *poller;
 };
 

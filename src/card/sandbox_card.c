@@ -18,6 +18,8 @@ static const int capabilities[] = {
 	CAP_IPC_LOCK,	  /* keys are locked in memory */
 };
 
+/* in groups, not a column */
+/* clang-format off */
 static const int calls[] = {
 	/* pollers */
 	SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_epoll_ctl, SYS_write, SYS_read, SYS_io_uring_enter, SYS_fallocate,
@@ -33,6 +35,7 @@ static const int calls[] = {
 	SYS_futex, SYS_clock_gettime, SYS_getrandom, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid, SYS_getpid, SYS_tgkill,
 	SYS_exit, SYS_exit_group, SYS_restart_syscall, SYS_sched_yield, SYS_rseq, SYS_set_robust_list, SYS_nanosleep, SYS_clock_nanosleep,
 };
+/* clang-format on */
 
 static int raise_descriptors(void)
 {

@@ -9,7 +9,8 @@
  *		    stages,		of the volume: "held" (for its allowance), "backend"
  *		    queues: [{index, served, kicks, kicks_suppressed, calls, errors, unsupported, service_gap_max_ns, stages}]}]}
  *			of a queue: "ring" (until read), "device" (from read to used)
- *	stage: {name, arrivals, departures, bytes, occupancy_ns, wait_ns, wait_ns_max, wait_histogram_ns: [[upper edge, count], ...]}
+ *	stage: {name, arrivals, departures, bytes, occupancy_ns, wait_ns, wait_ns_max, wait_histogram_ns: [[upper edge, count],
+ * ...]}
  */
 #include <string.h>
 
@@ -122,13 +123,13 @@ static void add_device(json_t *devices, const struct device *d, bool all)
 		json_array_append_new(stages, stage_json("held", v.held));
 	if (v.backend != NULL)
 		json_array_append_new(stages, stage_json("backend", v.backend));
-	json_array_append_new(devices, json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:I,s:s,s:I,s:o,s:o,s:o}", "volume", d->name, "volume_id",
-						 commands_uuid(&d->volume_id), "socket", d->socket.path, "state", state_name(d),
-						 "poller", d->poller->config.core, "connects", (json_int_t)d->connects, "errors",
-						 (json_int_t)v.health.errors, "last_error",
+	json_array_append_new(devices, json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:I,s:s,s:I,s:o,s:o,s:o}", "volume", d->name,
+						 "volume_id", commands_uuid(&d->volume_id), "socket", d->socket.path, "state",
+						 state_name(d), "poller", d->poller->config.core, "connects",
+						 (json_int_t)d->connects, "errors", (json_int_t)v.health.errors, "last_error",
 						 v.health.last_error == 0 ? "" : strerror(-v.health.last_error), "crypt_bytes",
-						 (json_int_t)v.crypt_bytes, "crypt_ns", ns(v.crypt_ticks), "stages", stages, "queues",
-						 queues));
+						 (json_int_t)v.crypt_bytes, "crypt_ns", ns(v.crypt_ticks), "stages", stages,
+						 "queues", queues));
 }
 
 json_t *stats_build(struct card *card, bool all)

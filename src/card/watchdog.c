@@ -51,7 +51,8 @@ static void look(struct card *card, struct poller *p)
 	d = find_by_call(card, fd);
 	if (d == NULL || d->disconnecting)
 		return;
-	log_warning("volume %s: cut off: its VMM made the card hang by filling a call descriptor; detach and attach it to serve it again",
+	log_warning("volume %s: cut off: its VMM made the card hang by filling a call descriptor; detach and attach it to serve it "
+		    "again",
 		    d->name);
 	d->shunned = true;
 	connection_close(d);

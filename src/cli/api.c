@@ -5,11 +5,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/output.h"
 
-enum { REPLY_MAX_BYTES = 256 << 20, TIMEOUT_S = 600, URL_SIZE = 512 };
+enum { REPLY_MAX_BYTES = 256 << 20, URL_SIZE = 512 };
 
 struct reply_buffer {
 	char *data;
@@ -96,28 +98,71 @@ static int understand(CURL *curl, const struct reply_buffer *buffer, json_t **re
 	return rc;
 }
 
-static int perform(CURL *curl, const char *socket, json_t **reply, struct api_error *error)
+struct dial {
+	unsigned patience_s;
+	int failed; /* errno of the last attempt, 0: none failed */
+};
+
+/* We connect, not curl: a unix socket whose queue is full lets a blocking connect wait, and refuses another at once. */
+static curl_socket_t dial(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct dial *d = context;
+	struct timeval patience = {.tv_sec = d->patience_s};
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, 0);
+
+	(void)purpose;
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+	    connect(fd, &address->addr, address->addrlen) == 0)
+		return fd;
+	d->failed = errno;
+	if (fd >= 0)
+		close(fd);
+	return CURL_SOCKET_BAD;
+}
+
+static int dialled(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)context;
+	(void)fd;
+	(void)purpose;
+	return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+static int silent(struct api_error *error, const char *socket, unsigned patience_s)
+{
+	return refuse(error, "timeout",
+		      "the card's API at %s did not answer within %u s, and what was asked may or may not be done: see the log of "
+		      "\"outboard run\" (journalctl -u outboard); if outboard-control hangs, kill it and another one is started, "
+		      "while guests go on",
+		      socket, patience_s);
+}
+
+static int perform(CURL *curl, const char *socket, unsigned patience_s, json_t **reply, struct api_error *error)
 {
 	struct reply_buffer buffer = {0};
 	char text[CURL_ERROR_SIZE] = "";
+	struct dial d = {.patience_s = patience_s};
 	CURLcode code;
-	long why = 0;
 	int rc;
 
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)patience_s);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, dial);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &d);
+	curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, dialled);
 	code = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &why);
 	if (code == CURLE_OK)
 		rc = understand(curl, &buffer, reply, error);
 	else if (code == CURLE_COULDNT_CONNECT)
-		rc = unreachable(error, socket, (int)why);
+		rc = d.failed == EAGAIN ? silent(error, socket, patience_s) : unreachable(error, socket, d.failed);
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		rc = silent(error, socket, patience_s);
 	else
 		rc = refuse(error, "protocol", "the card's API at %s did not answer: %s", socket,
 			    text[0] != '\0' ? text : curl_easy_strerror(code));
@@ -125,7 +170,7 @@ static int perform(CURL *curl, const char *socket, json_t **reply, struct api_er
 	return rc;
 }
 
-int api_request(const char *socket, const char *method, const char *path, const json_t *body, json_t **reply,
+int api_request(const char *socket, unsigned patience_s, const char *method, const char *path, const json_t *body, json_t **reply,
 		struct api_error *error)
 {
 	struct curl_slist *headers = NULL;
@@ -151,7 +196,7 @@ int api_request(const char *socket, const char *method, const char *path, const 
 			goto out;
 		}
 	}
-	rc = perform(curl, socket, reply, error);
+	rc = perform(curl, socket, patience_s, reply, error);
 out:
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
@@ -169,7 +214,7 @@ int api_call(const struct cli *cli, const char *method, json_t *body, json_t **r
 	va_start(args, path_format);
 	vsnprintf(path, sizeof(path), path_format, args);
 	va_end(args);
-	rc = api_request(cli->api_socket, method, path, body, reply, &error);
+	rc = api_request(cli->api_socket, cli->api_patience_s, method, path, body, reply, &error);
 	json_decref(body);
 	return rc == 0 ? 0 : cli_fail(cli, error.code, "%s", error.message);
 }

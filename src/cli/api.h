@@ -6,15 +6,20 @@
 
 #include "cli/command.h"
 
-enum { API_CODE_SIZE = 64, API_MESSAGE_SIZE = 1024 };
+enum {
+	API_CODE_SIZE = 64,
+	API_MESSAGE_SIZE = 1024,
+	API_PATIENCE_S = 60, /* control itself gives up on whatever it waits for long before */
+	API_PATIENCE_MAX_S = 86400,
+};
 
 struct api_error {
-	char code[API_CODE_SIZE]; /* the API's own, or "unreachable", "protocol" */
+	char code[API_CODE_SIZE]; /* the API's own, or "unreachable", "timeout", "protocol" */
 	char message[API_MESSAGE_SIZE];
 };
 
 /* `body` and `reply` may be NULL; a reply is a new reference (NULL for an answer without a body). 0, or -1 with *error. */
-int api_request(const char *socket, const char *method, const char *path, const json_t *body, json_t **reply,
+int api_request(const char *socket, unsigned patience_s, const char *method, const char *path, const json_t *body, json_t **reply,
 		struct api_error *error);
 
 /* The same for a command: prints the error. 0 or the exit status. The path is formatted. */

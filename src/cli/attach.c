@@ -13,13 +13,13 @@
 #include "cli/vmm.h"
 
 static const struct cli_option attach_options[] = {
-	{"queues", 'q', CLI_NUMBER, "N", "request queues that the guest may use (default: 1); one a vCPU is plenty", false},
+	{"queues", 'q', CLI_NUMBER, "N", "request queues that the VMM may use (default: 16); unused ones cost nothing", false},
 	{"no-packed", 0, CLI_FLAG, NULL, "do not offer packed rings", false},
 	{"read-only", 0, CLI_FLAG, NULL, "the guest may only read", false},
 	{"socket", 'S', CLI_FILE, "SOCKET", "where the VMM connects (default: in the state directory)", false},
 	{"user", 0, CLI_TEXT, "USER", "owner of the socket: who runs the VMM (default: the card's)", false},
 	{"group", 0, CLI_TEXT, "GROUP", "group of the socket", false},
-	{"mode", 0, CLI_TEXT, "MODE", "permissions of the socket, octal (default: 0660)", false},
+	{"mode", 0, CLI_TEXT, "MODE", "permissions of the socket, octal (default: 0600)", false},
 	{0},
 };
 
@@ -80,7 +80,7 @@ static int add_socket(const struct cli *cli, json_t *body)
 static int attach(struct cli *cli)
 {
 	json_t *body = json_pack("{s:s,s:s,s:I,s:b,s:b}", "volume", cli->argument[0], "kind", "vhost-user-blk", "queues",
-				 (json_int_t)cli_number(cli, "queues", 1), "packed", !cli_flag(cli, "no-packed"), "read_only",
+				 (json_int_t)cli_number(cli, "queues", 16), "packed", !cli_flag(cli, "no-packed"), "read_only",
 				 cli_flag(cli, "read-only"));
 	struct vmm_disk disk = {.name = cli->argument[0]};
 	json_t *attachment;
@@ -145,7 +145,7 @@ static const struct cli_option nbd_options[] = {
 	{"socket", 'S', CLI_FILE, "SOCKET", "where clients connect (default: in the state directory)", false},
 	{"user", 0, CLI_TEXT, "USER", "owner of the socket (default: the card's)", false},
 	{"group", 0, CLI_TEXT, "GROUP", "group of the socket", false},
-	{"mode", 0, CLI_TEXT, "MODE", "permissions of the socket, octal (default: 0660)", false},
+	{"mode", 0, CLI_TEXT, "MODE", "permissions of the socket, octal (default: 0600)", false},
 	{0},
 };
 

@@ -8,15 +8,17 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "cli/api.h"
 #include "cli/output.h"
 
 static const char default_socket[] = "/run/outboard/api.sock";
 
-enum { GLOBAL_API, GLOBAL_JSON, GLOBAL_HELP, GLOBAL_VERSION, GLOBAL_COUNT, NAME_MAX_BYTES = 63 };
+enum { GLOBAL_API, GLOBAL_TIMEOUT, GLOBAL_JSON, GLOBAL_HELP, GLOBAL_VERSION, GLOBAL_COUNT, NAME_MAX_BYTES = 63 };
 
 const struct cli_option cli_global_options[] = {
 	[GLOBAL_API] = {"api", 0, CLI_FILE, "SOCKET", "the card's API (default: $OUTBOARD_API, else /run/outboard/api.sock)",
 			false},
+	[GLOBAL_TIMEOUT] = {"timeout", 0, CLI_NUMBER, "SECONDS", "how long to wait for an answer of the API (default: 60)", false},
 	[GLOBAL_JSON] = {"json", 0, CLI_FLAG, NULL, "print exactly one JSON object, errors too", false},
 	[GLOBAL_HELP] = {"help", 'h', CLI_FLAG, NULL, "this text", false},
 	[GLOBAL_VERSION] = {"version", 0, CLI_FLAG, NULL, "which program this is", false},
@@ -172,12 +174,24 @@ static int letter_to_option(const struct cli_command *command, int letter)
 	return letter;
 }
 
+static int take_patience(struct cli *cli)
+{
+	uint64_t seconds;
+
+	if (number_parse(optarg, &seconds) != 0 || seconds < 1 || seconds > API_PATIENCE_MAX_S)
+		return cli_usage(cli, "--timeout must be a number of seconds from 1 to %d, not \"%s\"", API_PATIENCE_MAX_S, optarg);
+	cli->api_patience_s = (unsigned)seconds;
+	return -1;
+}
+
 static int global_option(struct cli *cli, int which)
 {
 	switch (which) {
 	case GLOBAL_API:
 		cli->api_socket = optarg;
 		return -1;
+	case GLOBAL_TIMEOUT:
+		return take_patience(cli);
 	case GLOBAL_HELP:
 		cli_help(cli->command);
 		return 0;
@@ -293,7 +307,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 {
 	int status, words;
 
-	*cli = (struct cli){.api_socket = getenv("OUTBOARD_API"), .json = wants_json(argc, argv)};
+	*cli = (struct cli){.api_socket = getenv("OUTBOARD_API"), .api_patience_s = API_PATIENCE_S, .json = wants_json(argc, argv)};
 	if (cli->api_socket == NULL || *cli->api_socket == '\0')
 		cli->api_socket = default_socket;
 	opterr = 0;

@@ -69,6 +69,7 @@ struct cli_value {
 struct cli {
 	const struct cli_command *command;
 	const char *api_socket;
+	unsigned api_patience_s;
 	bool json;
 	const char *argument[CLI_ARGUMENTS_MAX];
 	struct cli_value value[CLI_OPTIONS_MAX]; /* parallel to command->options */

@@ -34,13 +34,15 @@ static void offer_choices(const struct completion *c, const char *choices)
 	}
 }
 
+enum { COMPLETE_PATIENCE_S = 2 }; /* somebody pressed Tab */
+
 static void offer_names(const struct completion *c, const char *path)
 {
 	struct api_error error;
 	json_t *list, *object;
 	size_t i;
 
-	if (api_request(c->socket, "GET", path, NULL, &list, &error) != 0)
+	if (api_request(c->socket, COMPLETE_PATIENCE_S, "GET", path, NULL, &list, &error) != 0)
 		return; /* no card: nothing to offer, and no place for a complaint */
 	json_array_foreach (list, i, object)
 		offer(c, field_text(object, "name"));

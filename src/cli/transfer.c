@@ -81,7 +81,7 @@ static int finish(const struct cli *cli, int rc, const char *copy_error)
 	int detached;
 
 	snprintf(path, sizeof(path), "/v1/attachments/%s", cli->argument[0]);
-	detached = api_request(cli->api_socket, "DELETE", path, NULL, NULL, &error);
+	detached = api_request(cli->api_socket, cli->api_patience_s, "DELETE", path, NULL, NULL, &error);
 	if (rc != 0)
 		return cli_fail(cli, convert_interrupted() ? "interrupted" : "copy", "%s%s%s", copy_error,
 				detached != 0 ? "; and the volume is still attached: " : "", detached != 0 ? error.message : "");

@@ -14,6 +14,8 @@
 
 static const char memory[] = "4G";
 
+enum { QUEUES_SHOWN_MAX = 4 };
+
 /* `text` with each comma doubled, as QEMU's options want it. */
 static json_t *qemu_value(const char *format, const char *text, const char *tail)
 {
@@ -33,6 +35,12 @@ static json_t *qemu_value(const char *format, const char *text, const char *tail
 	return value;
 }
 
+/* The lines are for a machine of a few vCPUs; the device offers more. */
+static unsigned queues_shown(const struct vmm_disk *d)
+{
+	return d->queues < QUEUES_SHOWN_MAX ? d->queues : QUEUES_SHOWN_MAX;
+}
+
 static json_t *qemu(const struct vmm_disk *d)
 {
 	json_t *line = json_array();
@@ -48,7 +56,7 @@ static json_t *qemu(const struct vmm_disk *d)
 	snprintf(head, sizeof(head), "socket,id=disk-%s,path=", d->name);
 	json_array_append_new(line, qemu_value(head, d->socket, ",reconnect=1"));
 	json_array_append_new(line, json_string("-device"));
-	json_array_append_new(line, json_sprintf("vhost-user-blk-pci,chardev=disk-%s,num-queues=%u%s", d->name, d->queues,
+	json_array_append_new(line, json_sprintf("vhost-user-blk-pci,chardev=disk-%s,num-queues=%u%s", d->name, queues_shown(d),
 						 d->packed ? ",packed=on" : ""));
 	return line;
 }
@@ -60,7 +68,8 @@ static json_t *cloud_hypervisor(const struct vmm_disk *d)
 	json_array_append_new(line, json_string("--memory"));
 	json_array_append_new(line, json_sprintf("size=%s,shared=on", memory));
 	json_array_append_new(line, json_string("--disk"));
-	json_array_append_new(line, json_sprintf("vhost_user=true,socket=%s,num_queues=%u,queue_size=128", d->socket, d->queues));
+	json_array_append_new(line,
+			      json_sprintf("vhost_user=true,socket=%s,num_queues=%u,queue_size=128", d->socket, queues_shown(d)));
 	return line;
 }
 

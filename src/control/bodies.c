@@ -89,7 +89,7 @@ int body_attachment_create(const json_t *body, struct attachment_create *out, st
 {
 	uint32_t present;
 
-	*out = (struct attachment_create){.queues = 1, .packed = true, .uid = -1, .gid = -1, .mode = 0660};
+	*out = (struct attachment_create){.queues = 16, .packed = true, .uid = -1, .gid = -1, .mode = 0600};
 	return fields_parse(attachment_create_fields, COUNT(attachment_create_fields), body, out, &present, failure);
 }
 

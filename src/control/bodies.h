@@ -11,7 +11,7 @@ extern const char *const backend_names[];    /* by enum volume_backend_kind; end
 extern const char *const attachment_names[]; /* by enum attachment_kind */
 
 enum {
-	ATTACHMENT_QUEUES_MAX = 64,
+	ATTACHMENT_QUEUES_MAX = 32,
 	SEALED_MAX_BYTES = 512,
 	PUBLIC_KEY_BYTES = 32,
 };

@@ -60,20 +60,26 @@ static void run_vault(struct job *job)
 					    worker_time_left_ms(job, VAULT_TIMEOUT_MS));
 }
 
-static bool knows(const struct rotation *r, const struct uuid *volume)
+static int by_volume(const void *a, const void *b)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (memcmp(&r->refs[i].volume, volume, sizeof(*volume)) == 0)
-			return true;
-	return false;
+	const struct vault_dek_ref *left = a, *right = b;
+
+	return memcmp(&left->volume, &right->volume, sizeof(left->volume));
 }
 
-/* In the first round there is nothing to compare with; later ones bring few. */
+/* Those of the earlier rounds are sorted, and all done. */
+static bool knows(const struct rotation *r, const struct uuid *volume)
+{
+	const struct vault_dek_ref wanted = {.volume = *volume};
+
+	return r->done > 0 && bsearch(&wanted, r->refs, r->done, sizeof(wanted), by_volume) != NULL;
+}
+
 static int add_volume(void *context, struct volume_row *row)
 {
 	struct rotation *r = context;
 
-	if (r->rounds > 0 && knows(r, &row->id))
+	if (knows(r, &row->id))
 		return 0;
 	if (r->count == r->capacity) {
 		struct vault_dek_ref *more = realloc(r->refs, (r->capacity = 2 * r->capacity + 64) * sizeof(*more));
@@ -158,6 +164,8 @@ static void vault_done(struct job *job)
 		return;
 	}
 	r->rounds++;
+	if (r->count > 0)
+		qsort(r->refs, r->count, sizeof(*r->refs), by_volume);
 	rc = store_volume_each_of_key(&r->control->store, &r->old.id, add_volume, r);
 	if (rc < 0) {
 		fail_store(r->request, rc, r->what);

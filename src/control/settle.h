@@ -1,6 +1,6 @@
 /*
  * Making the card agree with the store. When a card says hello, when a timer finds something pending, when the vault was unlocked:
- *every volume that needs something is looked at, SETTLE_PARALLEL_MAX at a time, and brought one step after the other to where it
+ * every volume that needs something is looked at, SETTLE_PARALLEL_MAX at a time, and brought one step after the other to where it
  * belongs.
  *
  *	being created, by nobody	undone: what was not confirmed to anyone does not stay

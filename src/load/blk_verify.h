@@ -12,7 +12,7 @@
  *	32	rest	noise that follows from the four above
  *
  * and is valid if and only if the CRC is right. All little endian. Beside them a map in memory says which generation each block
- *must have, so a block that was right once and is not any more is found, also across a restart of the back end.
+ * must have, so a block that was right once and is not any more is found, also across a restart of the back end.
  *
  * A block that is being written has two possible contents: blk_verify_claim() keeps requests of this run off each other.
  */

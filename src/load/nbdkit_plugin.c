@@ -5,8 +5,8 @@
  *	nbdkit ./nbdkit-outboard-plugin.so vhost=/run/outboard/vol1.sock
  *
  * One connection to the device serves all NBD connections. nbdkit calls from many threads; each takes a tag, and one lock guards
- *the ring. Whoever has to wait and finds nobody waiting for the device becomes the *leader*: it alone sleeps on the call eventfd,
- *without the lock, then reaps for everyone and wakes those who are done. There is no thread of our own.
+ * the ring. Whoever has to wait and finds nobody waiting for the device becomes the *leader*: it alone sleeps on the call eventfd,
+ * without the lock, then reaps for everyone and wakes those who are done. There is no thread of our own.
  *
  * A request larger than a tag's buffer goes in pieces, in order. FUA is emulated by a FLUSH (virtio-blk has none); where the
  * device offers no FLUSH, completed means durable (VIRTIO 1.2, 5.2.6.2), and nothing is left to do.

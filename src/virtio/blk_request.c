@@ -1,9 +1,9 @@
 /*
  * From a chain to a request for the target (VIRTIO 1.2, 5.2.6), and its completion.
  *
- * A guest may cut header, data and status into any number of descriptors (2.7.4.1: nothing may be assumed of their borders). The usual
- * shape is parsed from what ring_peek() found; everything else, and whatever is odd about the usual shape, is expanded and parsed
- * again from the beginning. Data that lies across the border of two memory regions becomes two iov elements there.
+ * A guest may cut header, data and status into any number of descriptors (2.7.4.1: nothing may be assumed of their borders). The
+ * usual shape is parsed from what ring_peek() found; everything else, and whatever is odd about the usual shape, is expanded and
+ * parsed again from the beginning. Data that lies across the border of two memory regions becomes two iov elements there.
  *
  * A request that cannot be served is answered, with the status that 5.2.6.2 gives; a chain in which there is no byte for a status
  * is given back with length 0. Neither stops the queue: only breaking a rule of the ring itself does.

@@ -1,6 +1,6 @@
 /*
- * Everything a successor process must know of a device, in one flat struct without pointers (versioned, fixed layout): it can live in a memfd
- * and be handed over. Descriptors that belong to it (connection, regions, kick, call, in-flight) are listed beside it in
+ * Everything a successor process must know of a device, in one flat struct without pointers (versioned, fixed layout): it can live
+ * in a memfd and be handed over. Descriptors that belong to it (connection, regions, kick, call, in-flight) are listed beside it in
  * `struct device_fds`. What can be derived (host addresses, caches) is not here.
  *
  * Written by the control thread while the queue concerned is stopped; `next_avail`/`next_used` by the poller at stop.
@@ -13,13 +13,13 @@
 enum {
 	DEVICE_STATE_VERSION = 1,
 	DEVICE_QUEUES_MAX = 32,
-	DEVICE_REGIONS_MAX = 32,	/* told by GET_MAX_MEM_SLOTS */
-	VIRTQUEUE_SIZE_MAX = 1024,	/* larger rings are refused at SET_VRING_NUM */
+	DEVICE_REGIONS_MAX = 32,   /* told by GET_MAX_MEM_SLOTS */
+	VIRTQUEUE_SIZE_MAX = 1024, /* larger rings are refused at SET_VRING_NUM */
 };
 
 enum device_state_flag {
-	DEVICE_STATE_FEATURES_SET = 1,	/* SET_FEATURES was received (it may have acknowledged nothing) */
-	DEVICE_STATE_INFLIGHT_VMM = 2,	/* the in-flight region is known to the VMM: not to be replaced by another */
+	DEVICE_STATE_FEATURES_SET = 1, /* SET_FEATURES was received (it may have acknowledged nothing) */
+	DEVICE_STATE_INFLIGHT_VMM = 2, /* the in-flight region is known to the VMM: not to be replaced by another */
 };
 
 struct region_state {
@@ -34,7 +34,7 @@ struct virtqueue_state {
 	uint64_t driver_user_addr; /* avail ring, or driver event suppression */
 	uint64_t device_user_addr; /* used ring, or device event suppression */
 	uint64_t log_guest_addr;
-	uint32_t size; /* 0: not set up */
+	uint32_t size;	     /* 0: not set up */
 	uint16_t next_avail; /* split: free-running index; packed: slot, wrap counter in bit 15 */
 	uint16_t next_used;  /* the same */
 	uint8_t enabled;     /* SET_VRING_ENABLE, or implied when PROTOCOL_FEATURES was not negotiated */
@@ -49,9 +49,9 @@ struct device_state {
 	uint64_t features;	    /* acknowledged virtio features; 0 before SET_FEATURES */
 	uint64_t protocol_features; /* acknowledged */
 	uint8_t status;		    /* device status of SET_STATUS, where negotiated */
-	uint8_t write_cache;	    /* virtio-blk: 0 as the device began, 1 write back, 2 write through, as the driver last set it */
-	uint8_t needs_reset;	    /* DEVICE_NEEDS_RESET was raised */
-	uint8_t flags;		    /* enum device_state_flag */
+	uint8_t write_cache; /* virtio-blk: 0 as the device began, 1 write back, 2 write through, as the driver last set it */
+	uint8_t needs_reset; /* DEVICE_NEEDS_RESET was raised */
+	uint8_t flags;	     /* enum device_state_flag */
 	uint32_t region_count;
 	uint64_t inflight_size_bytes;
 	uint64_t inflight_offset_bytes;

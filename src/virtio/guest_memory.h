@@ -2,8 +2,8 @@
  * The guest's memory as the VMM shares it: regions of file descriptors, mapped here. Addresses come from the guest: every
  * access goes through guest_memory_at(). Changed only while no queue of the device is served (the caller has stopped them).
  *
- * A VMM can truncate a file it gave us; the access then raises SIGBUS. guest_memory_catch_sigbus() installs the handler that puts anonymous
- * zero pages in place of the region and marks its memory `lost`: the device is stopped, the process lives on.
+ * A VMM can truncate a file it gave us; the access then raises SIGBUS. guest_memory_catch_sigbus() installs the handler that puts
+ * anonymous zero pages in place of the region and marks its memory `lost`: the device is stopped, the process lives on.
  */
 #ifndef OUTBOARD_VIRTIO_GUEST_MEMORY_H
 #define OUTBOARD_VIRTIO_GUEST_MEMORY_H
@@ -26,14 +26,14 @@ struct guest_region {
 
 struct guest_memory {
 	uint32_t count;
-	bool lost; /* a region was truncated under us; stays set until guest_memory_clear() */
+	bool lost;					 /* a region was truncated under us; stays set until guest_memory_clear() */
 	struct guest_region regions[DEVICE_REGIONS_MAX]; /* sorted by guest_addr, never overlapping */
 };
 
 void guest_memory_init(struct guest_memory *m);
 
-/* Maps `fd` (which stays the caller's). 0, or -EINVAL (size 0, wraps, unaligned, offset beyond the file, overlaps another region), -ENOSPC
- * (too many), or mmap's error. */
+/* Maps `fd` (which stays the caller's). 0, or -EINVAL (size 0, wraps, unaligned, offset beyond the file, overlaps another region),
+ * -ENOSPC (too many), or mmap's error. */
 int guest_memory_add(struct guest_memory *m, const struct region_state *region, int fd);
 int guest_memory_remove(struct guest_memory *m, const struct region_state *region); /* -ENOENT */
 void guest_memory_clear(struct guest_memory *m);

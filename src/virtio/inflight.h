@@ -2,7 +2,8 @@
  * The in-flight region of the vhost-user protocol ("Inflight I/O tracking"), split and packed layout: which requests were read
  * from a ring and not yet completed, kept in shared memory so that a successor can resubmit them.
  *
- * The region comes from a VMM that gave it back after a reconnect, so its content is an attack until checked. inflight_recover() checks and repairs it.
+ * The region comes from a VMM that gave it back after a reconnect, so its content is an attack until checked. inflight_recover()
+ * checks and repairs it.
  */
 #ifndef OUTBOARD_VIRTIO_INFLIGHT_H
 #define OUTBOARD_VIRTIO_INFLIGHT_H

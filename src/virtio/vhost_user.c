@@ -9,7 +9,7 @@
  *
  * So no handler knows of pollers, and starting again after a change needs no code of its own. An error in any step closes the
  * connection, except where the VMM asked for an answer (REPLY_ACK) and the device is whole without the message: then the answer is
- *"failed".
+ * "failed".
  */
 #include "virtio/vhost_user.h"
 

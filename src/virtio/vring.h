@@ -1,13 +1,14 @@
 /*
  * Virtqueues, device side: split (VIRTIO 1.2, 2.7) and packed (2.8) behind one set of calls.
  *
- *	peek	looks at the next chains without taking them; the usual shape of a request is recognised at once, its cache lines
- *are on their way when the caller gets to them expand	any other chain, descriptor by descriptor, into a list of segments take the
- *chain is ours: the ring's read index moves on, the in-flight record knows of it use	gives a batch of chains back, and keeps the
- *record in step
+ *	peek	looks at the next chains without taking them; the usual shape of a request is recognised at once, and its cache lines
+ *		are on their way when the caller gets to them
+ *	expand	any other chain, descriptor by descriptor, into a list of segments
+ *	take	the chain is ours: the ring's read index moves on, the in-flight record knows of it
+ *	use	gives a batch of chains back, and keeps the record in step
  *
  * The rings are the guest's to write at any time. What decides something is read once, into a local, and checked there. A rule that
- *is broken sets `broken_why`, after which nothing more is read from that ring.
+ * is broken sets `broken_why`, after which nothing more is read from that ring.
  */
 #ifndef OUTBOARD_VIRTIO_VRING_H
 #define OUTBOARD_VIRTIO_VRING_H

@@ -11,9 +11,9 @@
  *   DISCARD			PUNCH ~> plain: ZERO_RANGE ~> ZEROES; encrypted: done, as its contents are noise either way
  *   WRITE_ZEROES, plain	UNMAP allowed: PUNCH ~> ZERO_RANGE ~> ZEROES; else ZERO_RANGE ~> ZEROES
  *   WRITE_ZEROES, encrypted	ZEROES, encrypted: a hole would decrypt to noise
- *   SECURE_ERASE		ZEROES -> SYNC: the blocks are overwritten, and that is on the device; what the device or the file
- *system keeps of old versions (copy on write, flash) only the destruction of the key reaches and -> SYNC after each of DISCARD and
- *WRITE_ZEROES that must be durable.
+ *   SECURE_ERASE		ZEROES -> SYNC: the blocks are overwritten, and that is on the device
+ * and -> SYNC after each of DISCARD and WRITE_ZEROES that must be durable. What the device or the file system keeps of old versions
+ * (copy on write, flash), no overwriting reaches: only the destruction of the key does.
  */
 #include <errno.h>
 

@@ -140,7 +140,7 @@ int memory_open(struct volume *volume, int memory_fd);
 void memory_close(struct volume *volume);
 int memory_grow(struct volume *volume, uint64_t size_bytes);
 int memory_populate(struct volume *volume, uint64_t step_bytes); /* 1: there is more */
-uint64_t memory_room_bytes(void); /* what the host can still give without being in need itself */
+uint64_t memory_room_bytes(void);				 /* what the host can still give without being in need itself */
 
 /* file_open.c; on an error a sentence. */
 int file_open(struct volume *volume, const char *path, char *error, size_t error_size);

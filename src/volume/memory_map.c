@@ -5,8 +5,8 @@
  * is used up, all is mapped anew elsewhere, with twice the room, and the old mapping of the same pages stays until close: a poller
  * may be in it.
  *
- * Pages are taken ahead of the guest, in steps: a page fault in a poller costs everybody behind it, and memory that the host does not
- * have should be missing at attach, not at some write.
+ * Pages are taken ahead of the guest, in steps: a page fault in a poller costs everybody behind it, and memory that the host does
+ * not have should be missing at attach, not at some write.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "volume/internal.h"
 
 enum {
-	ALIGN_BYTES = 2 * 1024 * 1024,	      /* of mappings: a huge page's */
+	ALIGN_BYTES = 2 * 1024 * 1024,	       /* of mappings: a huge page's */
 	MEMORY_HOST_BYTES = 256 * 1024 * 1024, /* left to the host by memory volumes */
 };
 

@@ -2,18 +2,20 @@
  * The allowance of a volume. Pure: time comes in as ticks, there is no clock and no system call here.
  *
  * What a request costs (EBS gp3 semantics):
- *   READ, WRITE	one I/O for each 256 KiB begun, and its bytes; a request that goes on where the last one of its direction
- *ended merges with it: the run of them costs one I/O for each 256 KiB begun, so a stream of 4 KiB requests costs 1/64 of an I/O
- *each. WRITE_ZEROES, SECURE_ERASE	as a write of that length: the back end may have to write it. FLUSH, DISCARD	one I/O, no
- *bytes: they move no data, but a guest must not get system calls for nothing.
+ *
+ *	READ, WRITE			one I/O for each 256 KiB begun, and its bytes; a request that goes on where the last one of its
+ *					direction ended merges with it: the run of them costs one I/O for each 256 KiB begun, so a
+ *					stream of 4 KiB requests costs 1/64 of an I/O each
+ *	WRITE_ZEROES, SECURE_ERASE	as a write of that length: the back end may have to write it
+ *	FLUSH, DISCARD			one I/O, no bytes: they move no data, but a guest must not get system calls for nothing
  *
  * Three gates, each left out when its rate is 0: I/Os, bytes, and the credits of gp2's burst bucket (5.4 million I/Os deep,
- *refilled at 3 IOPS a GiB, at least 100; while there are credits the I/O gate lets 3,000 a second pass). A request must pass all.
+ * refilled at 3 IOPS a GiB, at least 100; while there are credits the I/O gate lets 3,000 a second pass). A request must pass all.
  *
  * Each gate is a token bucket kept as one point in time (the generic cell rate algorithm): `full_tsc` is when the bucket would be
- *full if nothing more came. A request that finds too little does not poll for tokens in competition with others: it is given a
- *start time and has paid. So requests of several queues start in the order in which they asked, and a request dearer than a whole
- *bucket waits its price and then goes.
+ * full if nothing more came. A request that finds too little does not poll for tokens in competition with others: it is given a
+ * start time and has paid. So requests of several queues start in the order in which they asked, and a request dearer than a whole
+ * bucket waits its price and then goes.
  */
 #ifndef OUTBOARD_VOLUME_THROTTLE_H
 #define OUTBOARD_VOLUME_THROTTLE_H

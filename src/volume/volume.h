@@ -10,8 +10,8 @@
  * enciphered, and gives no space back. SECURE_ERASE overwrites the blocks and syncs; old versions that a file system or a drive
  * keeps are out of its reach, and only the destruction of the volume's key makes them useless.
  *
- * Threads. (control): may block on the file system, runs on the control thread. (poller): on the poller that the volume is bound to; never
- * blocks. A volume belongs to one poller from volume_bind() to volume_unbind().
+ * Threads. (control): may block on the file system, runs on the control thread. (poller): on the poller that the volume is bound
+ * to; never blocks. A volume belongs to one poller from volume_bind() to volume_unbind().
  */
 #ifndef OUTBOARD_VOLUME_VOLUME_H
 #define OUTBOARD_VOLUME_VOLUME_H
@@ -28,14 +28,14 @@ enum volume_backend { VOLUME_MEMORY, VOLUME_NULL, VOLUME_FILE };
 
 enum {
 	VOLUME_NAME_MAX_BYTES = 128,
-	VOLUME_KEY_BYTES = 64,	     /* AES-256-XTS: data key, tweak key */
+	VOLUME_KEY_BYTES = 64,		   /* AES-256-XTS: data key, tweak key */
 	VOLUME_IO_UNIT_BYTES = 256 * 1024, /* what one I/O of a provisioned rate may carry (gp3) */
 };
 
 struct volume_rate {
-	uint64_t iops;			 /* 0: no limit */
-	uint64_t throughput_bytes;	 /* a second; 0: no limit */
-	bool burst;			 /* gp2's credit bucket instead of a provisioned rate */
+	uint64_t iops;		   /* 0: no limit */
+	uint64_t throughput_bytes; /* a second; 0: no limit */
+	bool burst;		   /* gp2's credit bucket instead of a provisioned rate */
 };
 
 struct volume_config {
@@ -44,8 +44,8 @@ struct volume_config {
 	uint64_t size_bytes; /* multiple of block_size_bytes, > 0 */
 	uint32_t block_size_bytes;
 	enum volume_backend backend;
-	const char *path;     /* VOLUME_FILE */
-	int memory_fd;	      /* VOLUME_MEMORY: the memfd that holds it; dup'ed */
+	const char *path; /* VOLUME_FILE */
+	int memory_fd;	  /* VOLUME_MEMORY: the memfd that holds it; dup'ed */
 	bool read_only;
 	struct volume_rate rate;
 	const uint8_t *key; /* VOLUME_KEY_BYTES in secret memory, or NULL: not encrypted. Copied. */
@@ -67,8 +67,8 @@ struct blk_target *volume_target(struct volume *volume);
 /* Storage first, then the capacity that the target shows. Growing only; -EINVAL otherwise. Legal while bound and busy. */
 int volume_resize(struct volume *volume, uint64_t size_bytes, char *error, size_t error_size);
 
-/* Takes up to `step_bytes` of a memory volume's pages ahead of the guest. 1: call again, 0: all are there (or the back end has none), or
- * -errno: -ENOMEM when the host has no more; those pages then come when they are touched, or not at all. */
+/* Takes up to `step_bytes` of a memory volume's pages ahead of the guest. 1: call again, 0: all are there (or the back end has
+ * none), or -errno: -ENOMEM when the host has no more; those pages then come when they are touched, or not at all. */
 int volume_populate(struct volume *volume, uint64_t step_bytes);
 
 /* --- on the poller --- */
@@ -92,8 +92,8 @@ int volume_engine_wait_fd(const struct volume_engine *engine); /* readable when 
 
 /* --- read by anyone --- */
 struct volume_health {
-	uint64_t errors;	/* requests that the back end failed */
-	int last_error;		/* -errno of the last one, 0 */
+	uint64_t errors; /* requests that the back end failed */
+	int last_error;	 /* -errno of the last one, 0 */
 	uint64_t last_error_offset_bytes;
 	uint8_t last_error_op;
 };

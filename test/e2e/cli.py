@@ -229,10 +229,10 @@ class Attach(CliTest):
 
     def test_attach_json(self):
         reply = self.json("volume", "attach", "d.1", "--no-packed", "--read-only", "--user", "root", "--group", "5", "--mode", "0600")
-        self.assertEqual(self.api.last("POST")[2], {"volume": "d.1", "kind": "vhost-user-blk", "queues": 1, "packed": False,
+        self.assertEqual(self.api.last("POST")[2], {"volume": "d.1", "kind": "vhost-user-blk", "queues": 16, "packed": False,
                                                     "read_only": True, "uid": 0, "gid": 5, "mode": "0600"})
         self.assertEqual(reply["socket"], "/run/sockets/d.1.sock")
-        self.assertIn("vhost-user-blk-pci,chardev=disk-d.1,num-queues=1", reply["qemu"])
+        self.assertIn("vhost-user-blk-pci,chardev=disk-d.1,num-queues=4", reply["qemu"])
         self.assertEqual(reply["firecracker"]["drive_id"], "d_1")
 
     @unittest.skipIf(shutil.which("qemu-system-x86_64") is None, "needs QEMU")

@@ -66,7 +66,8 @@ class Contract(ControlTest):
                 for s in o["responses"] if int(s) not in accidents}
         # Need a vault that forbids, is tampered with, or holds a passphrase (see the other tests), or a race.
         elsewhere = {("POST", "/v1/volumes/{name}/export-key", 403), ("POST", "/v1/volumes/{name}/rewrap", 403),
-                     ("POST", "/v1/keys/{name}/rotate", 403), ("POST", "/v1/attachments", 403), ("POST", "/v1/vault/unlock", 200)}
+                     ("POST", "/v1/keys/{name}/rotate", 403), ("POST", "/v1/attachments", 403), ("POST", "/v1/vault/unlock", 200),
+                     ("POST", "/v1/keys/{name}/rotate", 409)}
         self.assertEqual(want - self.seen - elsewhere, set())
 
     def volumes_and_attachments(self):
@@ -545,6 +546,28 @@ class Vault(ControlTest):
         self.start_vault()
         wait_for("the vault", lambda: self.get("/healthz").json["status"] == "ok")
         self.create("w", encrypted=True)
+
+    def test_rotation_while_volumes_are_made(self):
+        """More than a batch, and others come meanwhile: afterwards every data key is under the newest version, and opens."""
+        self.start()
+        for i in range(150):
+            self.create(f"a{i}", encrypted=True)
+        answers = []
+        rotating = [threading.Thread(target=lambda: answers.append(self.call("POST", "/v1/keys/default/rotate", {}))) for _ in range(2)]
+        for thread in rotating:
+            thread.start()
+        for i in range(50):
+            self.create(f"b{i}", encrypted=True)
+        for thread in rotating:
+            thread.join()
+        for answer in answers:  # one may have found that the other was faster
+            self.assertIn((answer.status, answer.json.get("error", {}).get("code")), ((200, None), (409, "key_busy")))
+        key = self.get("/v1/keys/default").json
+        self.assertEqual((key["volumes"], key["version"]), (200, 1 + [a.status for a in answers].count(200)))
+        for name in [f"a{i}" for i in range(0, 150, 10)] + [f"b{i}" for i in range(50)]:
+            self.expect(200, "POST", f"/v1/volumes/{name}/export-key", {"recipient": PUBLIC_KEY})
+            self.attach(name)
+            self.assertEqual(self.card.ops[-1][1]["volume"]["encryption"]["kek_version"], key["version"])
 
     def test_a_key_of_another_vault(self):
         """Wrapped by a root key that is not there any more: refused, and the rotation changes nothing."""

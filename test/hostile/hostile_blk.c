@@ -1,6 +1,6 @@
 /*
  * A guest that misbehaves, for tests of what it can do to others: connects like any driver, then does one forbidden or excessive
- *thing.
+ * thing.
  *
  *	hostile_blk --socket S --mode MODE [--seconds N] [--packed]
  *

@@ -57,7 +57,7 @@ static void test_a_child_does_not_have_it(void **state)
 	(void)state;
 	child = fork();
 	if (child == 0) {
-		signal(SIGSEGV, SIG_DFL); /* not cmocka's */
+		signal(SIGSEGV, SIG_DFL);	 /* not cmocka's */
 		*(volatile uint8_t *)memory = 1; /* must fault */
 		_exit(0);
 	}

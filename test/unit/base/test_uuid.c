@@ -34,8 +34,12 @@ static void test_upper_case_is_read(void **state)
 
 static void test_nonsense_is_refused(void **state)
 {
-	const char *bad[] = {"", "abc", "abcdef01-2345-4789-abcd-ef012345678", "abcdef01-2345-4789-abcd-ef01234567890",
-			     "abcdef0102345-4789-abcd-ef0123456789", "abcdef01-2345-4789-abcd-ef012345678g",
+	const char *bad[] = {"",
+			     "abc",
+			     "abcdef01-2345-4789-abcd-ef012345678",
+			     "abcdef01-2345-4789-abcd-ef01234567890",
+			     "abcdef0102345-4789-abcd-ef0123456789",
+			     "abcdef01-2345-4789-abcd-ef012345678g",
 			     "-bcdef01-2345-4789-abcd-ef0123456789"};
 	struct uuid id;
 

@@ -102,8 +102,8 @@ static void test_a_missing_folder_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mode_is_as_asked),	cmocka_unit_test(test_a_dead_socket_is_replaced),
-		cmocka_unit_test(test_a_live_socket_is_not),	cmocka_unit_test(test_a_file_in_the_way_stays),
+		cmocka_unit_test(test_mode_is_as_asked),	 cmocka_unit_test(test_a_dead_socket_is_replaced),
+		cmocka_unit_test(test_a_live_socket_is_not),	 cmocka_unit_test(test_a_file_in_the_way_stays),
 		cmocka_unit_test(test_a_missing_folder_is_told),
 	};
 

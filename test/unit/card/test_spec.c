@@ -9,10 +9,11 @@
 static json_t *good(void)
 {
 	return json_pack("{s:s,s:s,s:I,s:i,s:s,s:s,s:b,s:i,s:n,s:b,s:{s:i,s:s,s:i,s:s,s:s}}", "id",
-			 "11223344-5566-4788-99aa-bbccddeeff00", "name", "db", "size_bytes", (json_int_t)1 << 30, "block_size_bytes",
-			 4096, "backend", "file", "path", "/var/lib/x.img", "read_only", 1, "iops", 3000, "throughput_bytes", "burst", 0,
-			 "encryption", "dek_version", 1, "kek_id", "00000000-0000-4000-8000-000000000001", "kek_version", 2,
-			 "wrapped_kek", "00ff10", "wrapped_dek", "abcdef01");
+			 "11223344-5566-4788-99aa-bbccddeeff00", "name", "db", "size_bytes", (json_int_t)1 << 30,
+			 "block_size_bytes", 4096, "backend", "file", "path", "/var/lib/x.img", "read_only", 1, "iops", 3000,
+			 "throughput_bytes", "burst", 0, "encryption", "dek_version", 1, "kek_id",
+			 "00000000-0000-4000-8000-000000000001", "kek_version", 2, "wrapped_kek", "00ff10", "wrapped_dek",
+			 "abcdef01");
 }
 
 static void test_a_good_volume(void **state)

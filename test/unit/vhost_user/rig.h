@@ -1,6 +1,6 @@
 /*
  * A vhost-user back end on a socketpair, with a VMM's end that the test speaks through and a device that only counts. A test
- *reaches a stage of the set-up as QEMU 7.2 goes through it, then does what it is about.
+ * reaches a stage of the set-up as QEMU 7.2 goes through it, then does what it is about.
  *
  * What QEMU 7.2 sends (vhost-user-blk-pci, recorded from Debian's):
  *	connect	GET_FEATURES, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, GET_MAX_MEM_SLOTS, SET_BACKEND_REQ_FD
