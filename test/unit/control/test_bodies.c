@@ -49,10 +49,10 @@ static void test_defaults(void **state)
 	body = parse("{\"volume\": \"v\"}");
 	assert_int_equal(body_attachment_create(body, &attachment, &failure), 0);
 	assert_int_equal(attachment.kind, ATTACHMENT_VHOST_USER_BLK);
-	assert_int_equal(attachment.queues, 1);
+	assert_int_equal(attachment.queues, 16);
 	assert_true(attachment.packed);
 	assert_int_equal(attachment.uid, -1);
-	assert_int_equal(attachment.mode, 0660);
+	assert_int_equal(attachment.mode, 0600);
 	json_decref(body);
 }
 
