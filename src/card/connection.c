@@ -24,6 +24,8 @@ static void finish_close(struct device *d)
 	vhost_user_free(d->connection);
 	d->connection = NULL;
 	d->disconnecting = false;
+	if (d->listen.fd >= 0)
+		loop_change(&d->card->loop, &d->listen, EPOLLIN); /* listen_ready may have put a successor off */
 	device_disconnected(d);
 }
 

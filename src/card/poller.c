@@ -73,7 +73,7 @@ static void mark_broken(struct poller *p, struct poller_queue *q)
 
 static void run_add(struct message *message)
 {
-	struct poller_queue *q = container_of(message, struct poller_queue, message);
+	struct poller_queue *q = container_of(message, struct poller_queue, addition);
 	struct poller *p = q->poller;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = q};
 	uint64_t now_tsc = clock_tsc();
@@ -90,7 +90,7 @@ static void run_add(struct message *message)
 
 static void run_remove(struct message *message)
 {
-	struct poller_queue *q = container_of(message, struct poller_queue, message);
+	struct poller_queue *q = container_of(message, struct poller_queue, removal);
 	struct poller *p = q->poller;
 
 	if (q->kick_fd >= 0)
@@ -124,14 +124,14 @@ void poller_post(struct poller *p, struct message *message)
 void poller_add(struct poller *p, struct poller_queue *q)
 {
 	q->poller = p;
-	q->message.run = run_add;
-	mailbox_post(&p->mailbox, &q->message);
+	q->addition.run = run_add;
+	mailbox_post(&p->mailbox, &q->addition);
 }
 
 void poller_remove(struct poller *p, struct poller_queue *q)
 {
-	q->message.run = run_remove;
-	mailbox_post(&p->mailbox, &q->message);
+	q->removal.run = run_remove;
+	mailbox_post(&p->mailbox, &q->removal);
 }
 
 /* ---- a pass ---- */

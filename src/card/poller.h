@@ -56,7 +56,8 @@ struct poller_queue {
 	uint64_t again_tsc;
 	uint64_t gap_ticks_max;
 	uint64_t kicks;
-	struct message message; /* add, then remove: never both under way */
+	struct message addition;
+	struct message removal; /* of its own: a queue may be taken back before the poller has taken it in */
 	struct message stopped; /* posted to the control thread when it left: `stopped.run` is the owner's */
 	struct message broken;	/* posted once when the guest broke a rule: `broken.run` is the owner's */
 	const char *broken_why; /* set (on the poller, inside a visit) by whoever finds the guest at fault; a string constant */

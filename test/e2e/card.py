@@ -193,6 +193,16 @@ class Devices(CardTest):
 
 
 class Hostile(CardTest):
+    def test_vmms_that_vanish_at_once_again_and_again(self):
+        """Also before the poller has taken their queues in, and with the next one waiting already."""
+        v = volume("m")
+        s = self.card.attach(v, self.path("m.sock"), queues=4)
+        for _ in range(40):
+            subprocess.run([tap.build("test/hostile/hostile_blk"), "--socket", s, "--mode", "vanish"], stdout=subprocess.DEVNULL,
+                           timeout=PATIENCE_S)
+        self.assertIsNone(self.card.process.poll(), self.card.log())
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
     def test_a_vmm_that_makes_the_call_block_is_cut_off_and_its_neighbour_lives(self):
         bad, good = volume("bad"), volume("good")
         s = self.card.attach(bad, self.path("bad.sock"))
