@@ -396,7 +396,7 @@ int device_set_rate(struct device *d, const struct volume_rate *rate)
 
 	if (!d->bound)
 		return -EAGAIN;
-	m = calloc(1, sizeof(*m));
+	m = volume_prepare_rate(d->volume) < 0 ? NULL : calloc(1, sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
 	m->message.run = set_rate_on_poller;

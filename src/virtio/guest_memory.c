@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -85,12 +86,17 @@ static void unmap(struct guest_region *r)
 
 int guest_memory_add(struct guest_memory *m, const struct region_state *region, int fd)
 {
-	struct guest_region r = {0};
+	struct guest_region r = {0}, *more;
 	uint32_t at = 0;
 	int err = check(m, region);
 
-	if (err == 0)
-		err = map(&r, region, fd);
+	if (err < 0)
+		return err;
+	more = reallocarray(m->regions, m->count + 1, sizeof(*more)); /* most guests have three or four */
+	if (more == NULL)
+		return -ENOMEM;
+	m->regions = more;
+	err = map(&r, region, fd);
 	if (err < 0)
 		return err;
 	err = mapping_guard_add(r.mapping, r.mapping_bytes, &m->lost, &r.guard);
@@ -125,6 +131,7 @@ void guest_memory_clear(struct guest_memory *m)
 {
 	for (uint32_t i = 0; i < m->count; i++)
 		unmap(&m->regions[i]);
+	free(m->regions);
 	guest_memory_init(m);
 }
 

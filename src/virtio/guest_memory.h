@@ -27,7 +27,7 @@ struct guest_region {
 struct guest_memory {
 	uint32_t count;
 	bool lost;					 /* a region was truncated under us; stays set until guest_memory_clear() */
-	struct guest_region regions[DEVICE_REGIONS_MAX]; /* sorted by guest_addr, never overlapping */
+	struct guest_region *regions; /* [count], sorted by guest_addr, never overlapping */
 };
 
 void guest_memory_init(struct guest_memory *m);

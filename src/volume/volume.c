@@ -16,7 +16,7 @@
 
 static uint64_t admit(struct blk_target *target, const struct blk_io *io, uint64_t now_tsc)
 {
-	return throttle_admit(&container_of(target, struct volume, target)->throttle, io, now_tsc);
+	return throttle_admit(container_of(target, struct volume, target)->throttle, io, now_tsc);
 }
 
 static uint64_t capacity(const struct volume *volume)
@@ -31,7 +31,7 @@ static uint64_t admit_burst(struct blk_target *target, const struct blk_io *io, 
 
 	if (volume->rate_size_bytes != capacity(volume))
 		volume_set_rate(volume, &volume->rate, now_tsc);
-	return throttle_admit(&volume->throttle, io, now_tsc);
+	return throttle_admit(volume->throttle, io, now_tsc);
 }
 
 static bool is_limited(const struct volume_rate *rate)
@@ -39,14 +39,23 @@ static bool is_limited(const struct volume_rate *rate)
 	return rate->burst || rate->iops != 0 || rate->throughput_bytes != 0;
 }
 
+int volume_prepare_rate(struct volume *volume)
+{
+	if (volume->throttle == NULL)
+		volume->throttle = calloc(1, sizeof(*volume->throttle));
+	return volume->throttle == NULL ? -ENOMEM : 0;
+}
+
 void volume_set_rate(struct volume *volume, const struct volume_rate *rate, uint64_t now_tsc)
 {
-	assert(clock_tsc_hz() != 0);
+	assert(clock_tsc_hz() != 0 && (!is_limited(rate) || volume->throttle != NULL)); /* volume_prepare_rate */
 	volume->rate = *rate;
 	volume->rate_size_bytes = capacity(volume);
-	throttle_set(&volume->throttle, rate, volume->rate_size_bytes, clock_tsc_hz(), now_tsc);
-	if (!is_limited(rate))
-		throttle_forget_waiters(&volume->throttle, now_tsc);
+	if (volume->throttle != NULL) {
+		throttle_set(volume->throttle, rate, volume->rate_size_bytes, clock_tsc_hz(), now_tsc);
+		if (!is_limited(rate))
+			throttle_forget_waiters(volume->throttle, now_tsc);
+	}
 	volume->ops.admit = rate->burst ? admit_burst : is_limited(rate) ? admit : NULL;
 }
 
@@ -143,7 +152,9 @@ int volume_open(struct volume **out, const struct volume_config *config, char *e
 	volume->fd = -1;
 	volume->slot = -1;
 	list_init(&volume->ready);
-	code = open_cipher(volume, config->key, error, error_size);
+	code = is_limited(&config->rate) ? volume_prepare_rate(volume) : 0;
+	if (code == 0)
+		code = open_cipher(volume, config->key, error, error_size);
 	if (code != 0)
 		goto free_volume;
 	code = open_backend(volume, config, error, error_size);
@@ -156,6 +167,7 @@ int volume_open(struct volume **out, const struct volume_config *config, char *e
 close_cipher:
 	cipher_close(volume);
 free_volume:
+	free(volume->throttle);
 	free(volume);
 	return code;
 }
@@ -165,6 +177,7 @@ void volume_close(struct volume *volume)
 	assert(volume->engine == NULL);
 	close_backend(volume);
 	cipher_close(volume);
+	free(volume->throttle);
 	free(volume);
 }
 
@@ -220,7 +233,8 @@ void volume_unbind(struct volume *volume)
 	engine_slot_give(volume->engine, volume->slot);
 	volume->slot = -1;
 	volume->engine = NULL;
-	throttle_forget_waiters(&volume->throttle, clock_tsc());
+	if (volume->throttle != NULL)
+		throttle_forget_waiters(volume->throttle, clock_tsc());
 }
 
 static const char *const op_names[] = {"read", "write", "flush", "discard", "write-zeroes", "secure-erase"};
@@ -246,7 +260,7 @@ void volume_stats(const struct volume *volume, struct volume_stats *out)
 
 	*out = (struct volume_stats){
 		.backend = volume->backend->queues ? &volume->queue : NULL,
-		.held = __atomic_load_n(&volume->ops.admit, __ATOMIC_RELAXED) != NULL ? &volume->throttle.held : NULL,
+		.held = __atomic_load_n(&volume->ops.admit, __ATOMIC_RELAXED) != NULL ? &volume->throttle->held : NULL,
 		.health.errors = __atomic_load_n(&health->errors, __ATOMIC_RELAXED),
 		.health.last_error = __atomic_load_n(&health->last_error, __ATOMIC_RELAXED),
 		.health.last_error_offset_bytes = __atomic_load_n(&health->last_error_offset_bytes, __ATOMIC_RELAXED),

@@ -71,6 +71,9 @@ int volume_resize(struct volume *volume, uint64_t size_bytes, char *error, size_
  * none), or -errno: -ENOMEM when the host has no more; those pages then come when they are touched, or not at all. */
 int volume_populate(struct volume *volume, uint64_t step_bytes);
 
+/* Before volume_set_rate() gives a volume a limit that may have had none so far: takes the memory for it. 0 or -ENOMEM. */
+int volume_prepare_rate(struct volume *volume);
+
 /* --- on the poller --- */
 int volume_bind(struct volume *volume, struct volume_engine *engine);
 void volume_unbind(struct volume *volume); /* nothing in flight */

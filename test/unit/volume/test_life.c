@@ -233,6 +233,7 @@ static void the_rate_can_change(void **state)
 	volume_stats(rig.volume, &stats);
 	assert_null(stats.held);
 	assert_null(stats.backend);
+	assert_int_equal(volume_prepare_rate(rig.volume), 0);
 	volume_set_rate(rig.volume, &(struct volume_rate){.iops = 1}, clock_tsc());
 	volume_stats(rig.volume, &stats);
 	assert_non_null(stats.held);
@@ -240,7 +241,7 @@ static void the_rate_can_change(void **state)
 	assert_int_equal(stats.held->arrivals, 1);
 	volume_set_rate(rig.volume, &(struct volume_rate){0}, clock_tsc());
 	assert_null(volume_target(rig.volume)->ops->admit);
-	assert_int_equal(rig.volume->throttle.held.departures, 1);
+	assert_int_equal(rig.volume->throttle->held.departures, 1);
 	volume_set_rate(rig.volume, &(struct volume_rate){.burst = true}, clock_tsc());
 	assert_int_equal(volume_target(rig.volume)->ops->admit(volume_target(rig.volume), &io, clock_tsc()), 0);
 	assert_int_equal(volume_resize(rig.volume, 1ull << 42, error, sizeof(error)), 0);
