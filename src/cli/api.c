@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/output.h"
 
-enum { REPLY_MAX_BYTES = 256 << 20, URL_SIZE = 512 };
+enum { REPLY_MAX_BYTES = 256 << 20, URL_SIZE = 512, BUSY_PAUSE_US = 20000 };
 
 struct reply_buffer {
 	char *data;
@@ -98,34 +100,38 @@ static int understand(CURL *curl, const struct reply_buffer *buffer, json_t **re
 	return rc;
 }
 
-struct dial {
-	unsigned patience_s;
-	int failed; /* errno of the last attempt, 0: none failed */
-};
-
-/* We connect, not curl: a unix socket whose queue is full lets a blocking connect wait, and refuses another at once. */
-static curl_socket_t dial(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+/* Why nobody can connect (curl does not say): an errno, 0 when somebody can. */
+static int knock(const char *path)
 {
-	struct dial *d = context;
-	struct timeval patience = {.tv_sec = d->patience_s};
-	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, why = 0;
 
-	(void)purpose;
-	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
-	    connect(fd, &address->addr, address->addrlen) == 0)
-		return fd;
-	d->failed = errno;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+		why = errno;
 	if (fd >= 0)
 		close(fd);
-	return CURL_SOCKET_BAD;
+	return why;
 }
 
-static int dialled(void *context, curl_socket_t fd, curlsocktype purpose)
+/* A unix socket whose queue is full refuses at once, unlike one of the Internet: that it is busy for a moment is no failure. */
+static CURLcode ask(CURL *curl, const char *socket, unsigned patience_s, int *why)
 {
-	(void)context;
-	(void)fd;
-	(void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
+	uint64_t deadline_ns = clock_monotonic_ns() + patience_s * UINT64_C(1000000000);
+	CURLcode code;
+
+	while ((code = curl_easy_perform(curl)) == CURLE_COULDNT_CONNECT) {
+		*why = knock(socket);
+		if (*why != 0 && *why != EAGAIN)
+			break;
+		if (clock_monotonic_ns() >= deadline_ns)
+			return CURLE_OPERATION_TIMEDOUT;
+		usleep(BUSY_PAUSE_US);
+	}
+	return code;
 }
 
 static int silent(struct api_error *error, const char *socket, unsigned patience_s)
@@ -141,9 +147,8 @@ static int perform(CURL *curl, const char *socket, unsigned patience_s, json_t *
 {
 	struct reply_buffer buffer = {0};
 	char text[CURL_ERROR_SIZE] = "";
-	struct dial d = {.patience_s = patience_s};
 	CURLcode code;
-	int rc;
+	int why = 0, rc;
 
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -153,14 +158,11 @@ static int perform(CURL *curl, const char *socket, unsigned patience_s, json_t *
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
-	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, dial);
-	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &d);
-	curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, dialled);
-	code = curl_easy_perform(curl);
+	code = ask(curl, socket, patience_s, &why);
 	if (code == CURLE_OK)
 		rc = understand(curl, &buffer, reply, error);
 	else if (code == CURLE_COULDNT_CONNECT)
-		rc = d.failed == EAGAIN ? silent(error, socket, patience_s) : unreachable(error, socket, d.failed);
+		rc = unreachable(error, socket, why);
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		rc = silent(error, socket, patience_s);
 	else
