@@ -95,6 +95,13 @@ static void queue_stop(void *device, unsigned index)
 		stopped(f, index);
 }
 
+static void queue_call(void *device, unsigned index)
+{
+	struct fuzz *f = device;
+
+	assert((f->running >> index & 1) != 0 && vhost_user_call_fd(f->v, index) >= 0);
+}
+
 static void features_changed(void *device)
 {
 	assert(((struct fuzz *)device)->running == 0);
@@ -105,6 +112,7 @@ static const struct vhost_user_ops ops = {
 	.config_write = config_write,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
+	.queue_call = queue_call,
 	.features_changed = features_changed,
 };
 

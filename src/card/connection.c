@@ -126,10 +126,12 @@ static int queue_start(void *device, unsigned index)
 	q->index = index;
 	q->poll.memory = vhost_user_memory(v);
 	q->poll.kick_fd = vhost_user_fds(v)->kick[index];
+	q->poll.call_fd = vhost_user_call_fd(v, index);
+	q->poll.err_fd = vhost_user_fds(v)->err[index];
 	q->poll.stopped.run = queue_stopped;
 	q->poll.broken.run = queue_broken;
 	rc = virtio_blk_queue_start(d->blk, d->poller->worker, index, vhost_user_state(v), vhost_user_memory(v),
-				    vhost_user_inflight(v, index), vhost_user_call_fd(v, index), clock_tsc(), &q->poll.vq);
+				    vhost_user_inflight(v, index), q->poll.call_fd, clock_tsc(), &q->poll.vq);
 	if (rc < 0) {
 		log_warning("volume %s: queue %u cannot be served: %s", d->name, index, strerror(-rc));
 		free(q);
@@ -149,6 +151,14 @@ static void queue_stop(void *device, unsigned index)
 		return;
 	q->removing = true;
 	poller_remove(d->poller, &q->poll);
+}
+
+static void queue_call(void *device, unsigned index)
+{
+	struct device *d = device;
+
+	if (d->queues[index] != NULL && !d->queues[index]->removing)
+		poller_call(d->poller, &d->queues[index]->poll);
 }
 
 static int config_read(void *device, uint32_t offset, void *data, uint32_t size)
@@ -175,6 +185,7 @@ static const struct vhost_user_ops ops = {
 	.config_write = config_write,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
+	.queue_call = queue_call,
 	.features_changed = features_changed,
 };
 

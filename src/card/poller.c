@@ -66,6 +66,7 @@ static void wake(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
 static void mark_broken(struct poller *p, struct poller_queue *q)
 {
 	place(p, q, QUEUE_BROKEN, &p->others);
+	virtio_worker_call(p->worker, q->err_fd);
 	mailbox_post(p->config.control, &q->broken);
 }
 
@@ -86,6 +87,17 @@ static void run_add(struct message *message)
 	ACCOUNT_SET(p->account.queues, p->account.queues + 1);
 	virtqueue_disarm(q->vq);
 	activate(p, q, now_tsc);
+	/* A predecessor may have been killed between the used index and the call, and that request be the guest's only one. */
+	virtio_worker_call(p->worker, q->call_fd);
+}
+
+static void run_call(struct message *message)
+{
+	struct poller_queue *q = container_of(message, struct poller_queue, call);
+
+	__atomic_store_n(&q->call_posted, false,
+			 __ATOMIC_RELEASE); /* first: what is replaced from now on is told by another call */
+	virtio_worker_call(q->poller->worker, q->call_fd);
 }
 
 static void run_remove(struct message *message)
@@ -126,6 +138,14 @@ void poller_add(struct poller *p, struct poller_queue *q)
 	q->poller = p;
 	q->addition.run = run_add;
 	mailbox_post(&p->mailbox, &q->addition);
+}
+
+void poller_call(struct poller *p, struct poller_queue *q)
+{
+	if (__atomic_exchange_n(&q->call_posted, true, __ATOMIC_ACQ_REL))
+		return;
+	q->call.run = run_call;
+	mailbox_post(&p->mailbox, &q->call);
 }
 
 void poller_remove(struct poller *p, struct poller_queue *q)

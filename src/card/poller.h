@@ -48,7 +48,10 @@ struct poller_queue {
 	struct virtqueue *vq;
 	const struct guest_memory *memory;
 	enum poller_queue_place place;
-	int kick_fd; /* -1: the guest does not kick; polled for ever */
+	int kick_fd;	  /* -1: the guest does not kick; polled for ever */
+	int call_fd;	  /* -1: the guest polls */
+	int err_fd;	  /* -1: none; signalled when the guest broke a rule */
+	bool call_posted; /* atomic: `call` is under way */
 	uint64_t visited_tsc;
 	uint64_t worked_tsc;
 	uint64_t slept_tsc;
@@ -58,6 +61,7 @@ struct poller_queue {
 	uint64_t kicks;
 	struct message addition;
 	struct message removal; /* of its own: a queue may be taken back before the poller has taken it in */
+	struct message call;
 	struct message stopped; /* posted to the control thread when it left: `stopped.run` is the owner's */
 	struct message broken;	/* posted once when the guest broke a rule: `broken.run` is the owner's */
 	const char *broken_why; /* set (on the poller, inside a visit) by whoever finds the guest at fault; a string constant */
@@ -120,6 +124,8 @@ void poller_stop(struct poller *poller); /* no queue is left; joins */
 void poller_add(struct poller *poller, struct poller_queue *queue);
 /* (control) Takes it back: `stopped` is posted when it has left. */
 void poller_remove(struct poller *poller, struct poller_queue *queue);
+/* (control) Calls its guest once. Between add and remove. */
+void poller_call(struct poller *poller, struct poller_queue *queue);
 /* Any thread but the poller's: run something there. */
 void poller_post(struct poller *poller, struct message *message);
 

@@ -22,7 +22,7 @@ static const int capabilities[] = {
 /* clang-format off */
 static const int calls[] = {
 	/* pollers */
-	SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_epoll_ctl, SYS_write, SYS_read, SYS_io_uring_enter, SYS_fallocate,
+	SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_wait, SYS_epoll_ctl, SYS_write, SYS_read, SYS_preadv2, SYS_io_uring_enter, SYS_fallocate,
 	/* volumes: storage, huge pages, keys */
 	SYS_openat, SYS_close, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_ftruncate, SYS_unlink, SYS_unlinkat, SYS_fsync,
 	SYS_fdatasync, SYS_ioctl, SYS_fcntl, SYS_pread64, SYS_pwrite64, SYS_io_uring_register, SYS_memfd_create, SYS_memfd_secret,

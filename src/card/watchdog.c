@@ -1,25 +1,26 @@
 /*
- * Frees a poller that hangs in its one system call that the other side can make block: the write to a guest's call eventfd. A
- * VMM shares that descriptor, and can take O_NONBLOCK away from it and fill its counter; every queue of the poller would then
- * wait for that VMM. So ten times a second the control thread looks at what each poller is writing to: when it is the same
+ * Frees a poller that hangs in its one system call that the other side can make block: the write to a queue's call or error
+ * eventfd. A VMM shares that descriptor, and can take O_NONBLOCK away from it and fill its counter; every queue of the poller would
+ * then wait for that VMM. So ten times a second the control thread looks at what each poller is writing to: when it is the same
  * descriptor in the same pass as at the last look, and its counter is found full, the counter is drained (the write returns), and
  * the device is cut off until it is attached anew. The worst that it can do to its neighbours is one stall of two looks.
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "card/connection.h"
 
-static struct device *find_by_call(struct card *card, int fd)
+static struct device *find_by_eventfd(struct card *card, int fd)
 {
 	for (unsigned i = 0; i < CARD_BUCKETS; i++)
 		list_for_each_safe (node, after, &card->devices[i]) {
 			struct device *d = list_entry(node, struct device, link);
 
 			for (unsigned q = 0; q < d->queues_max; q++)
-				if (d->queues[q] != NULL && vhost_user_call_fd(d->connection, q) == fd)
+				if (d->queues[q] != NULL && (d->queues[q]->poll.call_fd == fd || d->queues[q]->poll.err_fd == fd))
 					return d;
 		}
 	return NULL;
@@ -30,11 +31,13 @@ static bool drain(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
 	uint64_t count;
+	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
 
 	if (poll(&p, 1, 0) != 1 || (p.revents & (POLLIN | POLLOUT)) != POLLIN) /* it takes writes: nobody hangs in it */
 		return false;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	return read(fd, &count, sizeof(count)) == sizeof(count);
+	/* Not read(2): the flag can be taken away again, and the counter be empty by now. */
+	return preadv2(fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
 }
 
 static void look(struct card *card, struct poller *p)
@@ -48,10 +51,10 @@ static void look(struct card *card, struct poller *p)
 	p->watched_passes = passes;
 	if (!same || !drain(fd))
 		return;
-	d = find_by_call(card, fd);
+	d = find_by_eventfd(card, fd);
 	if (d == NULL || d->disconnecting)
 		return;
-	log_warning("volume %s: cut off: its VMM made the card hang by filling a call descriptor; detach and attach it to serve it "
+	log_warning("volume %s: cut off: its VMM made the card hang by filling an eventfd; detach and attach it to serve it "
 		    "again",
 		    d->name);
 	d->shunned = true;

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "virtio/vhost_user_internal.h"
@@ -157,8 +156,6 @@ void vhost_user_queue_broken(struct vhost_user *v, unsigned index)
 	assert(index < v->queues_max);
 	v->state.queues[index].broken = 1;
 	v->state.needs_reset = 1;
-	if (v->fds.err[index] >= 0)
-		eventfd_write(v->fds.err[index], 1);
 	vhost_user_config_changed(v);
 }
 

@@ -32,6 +32,9 @@ struct vhost_user_ops {
 	/* Stop serving it; when nothing is in flight, call vhost_user_queue_stopped(index) (also from within this call). Called
 	 * only for a queue that was started. */
 	void (*queue_stop)(void *device, unsigned index);
+	/* The descriptor behind the queue's call descriptor was replaced while it is served: call the guest once, since calls may
+	 * have gone to the old one. Not here: a write to a VMM's eventfd may block, and this is the control thread. */
+	void (*queue_call)(void *device, unsigned index);
 	/* Features were acknowledged, or all state was reset (RESET_DEVICE). No queue is served. */
 	void (*features_changed)(void *device);
 };
@@ -71,9 +74,8 @@ int vhost_user_queue_stopped(struct vhost_user *v, unsigned index);
 /* Tells the driver that the config space changed (BACKEND_REQ channel; -ENOTCONN where the VMM did not negotiate one). */
 int vhost_user_config_changed(struct vhost_user *v);
 
-/* The guest broke the rules of a queue: it is not served again until it is reset. Raises DEVICE_NEEDS_RESET (VIRTIO 1.2, 2.1.1),
- * signals the error descriptor of the queue, and tells the driver to look. The queue itself is stopped as any other, when a message
- * asks for it. */
+/* The guest broke the rules of a queue: it is not served again until it is reset. Raises DEVICE_NEEDS_RESET (VIRTIO 1.2, 2.1.1), and
+ * tells the driver to look. The queue itself is stopped as any other, when a message asks for it. */
 void vhost_user_queue_broken(struct vhost_user *v, unsigned index);
 
 bool vhost_user_queue_served(const struct vhost_user *v, unsigned index); /* started, and not yet stopped */

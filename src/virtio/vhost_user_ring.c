@@ -10,9 +10,8 @@
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -200,6 +199,7 @@ int vhost_user_set_vring_base(struct vhost_user *v, struct vhost_user_message *m
 
 	if (!vhost_user_packed(v) && num > UINT16_MAX)
 		return vhost_user_refuse(v, m->header.request, -EPROTO, "queue %u starts at %u, beyond a 16-bit index", index, num);
+	vhost_user_inflight_close(v, index);
 	q->next_avail = (uint16_t)num;
 	q->next_used = vhost_user_packed(v) ? (uint16_t)(num >> 16) : (uint16_t)num;
 	/* Older front ends (DPDK's virtio-user) tell only the lower half. As an answer that would mean a full ring in flight, and
@@ -214,11 +214,15 @@ int vhost_user_get_vring_base(struct vhost_user *v, struct vhost_user_message *m
 	uint32_t index = m->payload.vring_state.index;
 	const struct virtqueue_state *q = &v->state.queues[index];
 	struct vhost_user_vring_state answer = {.index = index, .num = q->next_avail};
+	int rc;
 
 	if (vhost_user_packed(v))
 		answer.num |= (uint32_t)q->next_used << 16;
 	vhost_user_ring_stop(v, index);
-	return vhost_user_reply(v, m, &answer, sizeof(answer), -1);
+	rc = vhost_user_reply(v, m, &answer, sizeof(answer), -1);
+	if (rc == 0)
+		vhost_user_inflight_close(v, index);
+	return rc;
 }
 
 int vhost_user_set_vring_enable(struct vhost_user *v, struct vhost_user_message *m)
@@ -232,19 +236,19 @@ int vhost_user_set_vring_enable(struct vhost_user *v, struct vhost_user_message 
 }
 
 /*
- * A descriptor that the card will read from or write to must never block it: it must be an eventfd (an anonymous inode has no
- * file type; a pipe, socket or file has one) that takes an addition of zero, and is made non-blocking. What remains: a VMM that
- * takes the flag back, which it shares, and fills the counter.
+ * A descriptor that the card will wait for or write to must never block it: it must be an eventfd, and is made non-blocking. What
+ * remains: a VMM that takes the flag back, which it shares, and fills the counter. The kernel is asked for the kind by its name,
+ * since whatever asks the descriptor itself (fstat, poll, write) asks whoever is behind it, and FUSE answers when it likes.
  */
 static bool is_eventfd(int fd)
 {
-	uint64_t zero = 0;
-	struct stat st;
+	static const char kind[] = "anon_inode:[eventfd]";
+	char link[32], name[sizeof(kind)];
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || fstat(fd, &st) != 0 || (st.st_mode & S_IFMT) != 0)
-		return false;
-	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && write(fd, &zero, sizeof(zero)) == sizeof(zero);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return flags >= 0 && readlink(link, name, sizeof(name)) == sizeof(kind) - 1 && memcmp(name, kind, sizeof(kind) - 1) == 0 &&
+	       fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
 /* *fd: the eventfd that came, -1 where the message says that there is none. */
@@ -290,9 +294,9 @@ int vhost_user_set_vring_call(struct vhost_user *v, struct vhost_user_message *m
 		*call = fd;
 	}
 	/* Completions may have been told to the descriptor before: QEMU hands over a masked one first, and that call would be lost.
-	 */
-	if (*call >= 0 && v->state.queues[index].started != 0)
-		eventfd_write(*call, 1);
+	 * A queue that is not served calls its guest when it starts. */
+	if ((v->served >> index & 1) != 0)
+		v->ops->queue_call(v->device, index);
 	return 0;
 }
 

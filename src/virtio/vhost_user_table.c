@@ -60,7 +60,7 @@ static const struct vhost_user_rule rules[VHOST_USER_REQUEST_LIMIT] = {
 	RULE(GET_VRING_BASE, get_vring_base) SIZE(STATE_BYTES), .index = INDEX_VRING_STATE, .quiesce = vhost_user_quiesce_ring },
 	RULE(SET_VRING_KICK, set_vring_kick) SIZE(8), FDS(0, 1), .index = INDEX_VRING_FD, .quiesce = vhost_user_quiesce_ring },
 	RULE(SET_VRING_CALL, set_vring_call) SIZE(8), FDS(0, 1), .index = INDEX_VRING_FD, .quiesce = vhost_user_quiesce_call },
-	RULE(SET_VRING_ERR, set_vring_err) SIZE(8), FDS(0, 1), .index = INDEX_VRING_FD },
+	RULE(SET_VRING_ERR, set_vring_err) SIZE(8), FDS(0, 1), .index = INDEX_VRING_FD, .quiesce = vhost_user_quiesce_ring },
 	RULE(SET_VRING_ENABLE, set_vring_enable) SIZE(STATE_BYTES), .index = INDEX_VRING_STATE, .legal = LEGAL_WITH_PROTOCOL,
 		.quiesce = vhost_user_quiesce_enable },
 

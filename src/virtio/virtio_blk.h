@@ -44,8 +44,10 @@ void virtio_worker_free(struct virtio_worker *worker);			     /* no queue is ser
 /* (poller) Makes completions visible to guests and calls them; returns the number of queues published. */
 unsigned virtio_worker_publish(struct virtio_worker *worker, uint64_t now_tsc);
 
-/* (any thread) The eventfd that the worker's thread is writing to at this moment, or -1: for a watchdog. The other side of an
- * eventfd can make such a write block. */
+/* (poller) Signals an eventfd that a VMM shares; -1 for none. True: it was taken. The other side can make such a write block, so
+ * pollers are the only ones who do it: they are watched. */
+bool virtio_worker_call(struct virtio_worker *worker, int fd);
+/* (any thread) The eventfd that the worker's thread is writing to at this moment, or -1: for the watchdog. */
 int virtio_worker_calling(const struct virtio_worker *worker);
 
 struct virtio_blk_config {

@@ -171,18 +171,25 @@ static void free_all(struct virtqueue *vq, struct blk_io *first)
 	}
 }
 
-static void call_guest(struct virtqueue *vq)
+/* A full counter (EAGAIN) is a signal that was not taken yet; a descriptor that is none is the VMM's own loss. A VMM can take
+ * O_NONBLOCK away and fill the counter: then this hangs, until whoever watches us drains it (virtio_worker_calling). */
+bool virtio_worker_call(struct virtio_worker *worker, int fd)
 {
 	uint64_t one = 1;
+	bool taken;
 
-	if (vq->call_fd < 0 || !ring_wants_call(&vq->ring))
-		return;
-	/* A full counter (EAGAIN) is a call that was not taken yet; a descriptor that is none is the VMM's own loss. A VMM can take
-	 * O_NONBLOCK away and fill the counter: then this hangs, until whoever watches us drains it (virtio_worker_calling). */
-	ACCOUNT_SET(vq->worker->calling_fd, vq->call_fd);
-	if (write(vq->call_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
+	if (fd < 0)
+		return false;
+	ACCOUNT_SET(worker->calling_fd, fd);
+	taken = write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one);
+	ACCOUNT_SET(worker->calling_fd, -1);
+	return taken;
+}
+
+static void call_guest(struct virtqueue *vq)
+{
+	if (vq->call_fd >= 0 && ring_wants_call(&vq->ring) && virtio_worker_call(vq->worker, vq->call_fd))
 		COUNT(vq->accounts.calls_sent, 1);
-	ACCOUNT_SET(vq->worker->calling_fd, -1);
 }
 
 int virtio_worker_calling(const struct virtio_worker *worker)

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """The card process, told what to do as control would: attach, detach, disconnect, reconnect, grow, stop, and nonsense."""
+import fcntl
 import os
 import re
+import select
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,6 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import tap
+import vhost_user
 from card import PATIENCE_S, Card, Refused, bench, volume
 
 VERIFY = ("--rw", "mixed", "--verify", "--seconds", "1")
@@ -218,6 +222,35 @@ class Hostile(CardTest):
         self.card.call("detach", volume_id=bad["id"])
         self.card.call("attach", volume=bad, socket=s)
         self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
+
+    def test_a_vmm_that_makes_the_error_signal_block_is_cut_off(self):
+        bad = volume("bad")
+        disk = vhost_user.Disk(self.card.attach(bad, self.path("bad.sock")))
+        self.addCleanup(disk.close)
+        full = os.eventfd(0)
+        self.addCleanup(os.close, full)
+        disk.send(vhost_user.SET_VRING_ERR, struct.pack("=Q", 0), [full])
+        self.assertTrue(disk.alive())
+        fcntl.fcntl(full, fcntl.F_SETFL, fcntl.fcntl(full, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+        os.eventfd_write(full, 0xfffffffffffffffe)
+        struct.pack_into("=H", disk.memory, disk.AVAIL + 2, 1000)  # breaks the rules of the ring
+        os.eventfd_write(disk.kick, 1)
+        self.card.wait_event("device", volume_id=bad["id"], state="waiting")
+        self.assertIn("cut off", self.card.log())
+        self.assertEqual(bench(self.card.attach(volume("good"), self.path("good.sock")), *VERIFY)["status"], 0)
+
+    def test_a_guest_is_called_when_its_queue_is_served_again(self):
+        """Its last completion may have become visible without a call: to one with nothing else in flight that is a hang."""
+        disk = vhost_user.Disk(self.card.attach(volume("m"), self.path("m.sock")))
+        self.addCleanup(disk.close)
+        self.assertEqual(disk.write(0, b"x" * 4096), vhost_user.S_OK)
+        while select.select([disk.interrupt], [], [], 0.1)[0]:
+            os.eventfd_read(disk.interrupt)
+        disk.ask(vhost_user.GET_VRING_BASE, struct.pack("=II", 0, 0))
+        disk.send(vhost_user.SET_VRING_CALL, struct.pack("=Q", 0), [disk.interrupt])
+        disk.send(vhost_user.SET_VRING_KICK, struct.pack("=Q", 0), [disk.kick])
+        self.assertTrue(select.select([disk.interrupt], [], [], PATIENCE_S)[0])
 
 
 class Stats(CardTest):

@@ -73,6 +73,14 @@ int rig_stopped(struct rig *r, unsigned index)
 	return vhost_user_queue_stopped(r->v, index);
 }
 
+static void queue_call(void *device, unsigned index)
+{
+	struct rig *r = device;
+
+	assert_int_equal(r->device.running >> index & 1, 1);
+	r->device.calls++;
+}
+
 static void features_changed(void *device)
 {
 	struct rig *r = device;
@@ -86,6 +94,7 @@ static const struct vhost_user_ops ops = {
 	.config_write = config_write,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
+	.queue_call = queue_call,
 	.features_changed = features_changed,
 };
 

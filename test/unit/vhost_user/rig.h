@@ -43,7 +43,7 @@ struct rig_device {
 	bool stops_later; /* rig_stopped() tells the connection, not queue_stop itself */
 	int start_error;
 	uint32_t running, stopping; /* a bit a queue */
-	unsigned starts, stops, features_changes;
+	unsigned starts, stops, calls, features_changes;
 	uint8_t config[RIG_CONFIG_BYTES];
 	int config_error;
 	uint32_t config_read_bytes; /* of the last call */

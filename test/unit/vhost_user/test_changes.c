@@ -184,28 +184,15 @@ static void the_call_descriptor_changes_under_its_number(void **state)
 	assert_int_equal(r->device.stops, 0); /* served all the time */
 	assert_int_equal(vhost_user_call_fd(r->v, 1), number);
 	assert_int_equal(fcntl(number, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(count_of(other), 1); /* a call that went to the old one is not lost */
+	assert_int_equal(r->device.calls, 1); /* one that went to the old descriptor is not lost */
+	assert_int_equal(count_of(other), 0); /* and is the poller's to make: the write may block */
 	assert_int_equal(eventfd_write(number, 3), 0);
 	assert_int_equal(count_of(other), 3);
 	assert_int_equal(count_of(r->call[1]), 0);
 	close(other);
 }
 
-/* A full counter: the write for the change must not block the card. */
-static void a_full_call_descriptor_blocks_nobody(void **state)
-{
-	struct rig *r = *state;
-	int full = eventfd(0, EFD_CLOEXEC);
-	uint64_t queue = 1;
-
-	rig_reach(r, RIG_NEW, RIG_SERVED);
-	assert_int_equal(eventfd_write(full, UINT64_MAX - 1), 0);
-	rig_do(r, VHOST_USER_SET_VRING_CALL, &queue, sizeof(queue), full);
-	assert_int_equal(count_of(full), UINT64_MAX - 1);
-	close(full);
-}
-
-static void the_error_descriptor_changes_at_any_time(void **state)
+static void the_error_descriptor_changes_while_its_queue_stands(void **state)
 {
 	struct rig *r = *state;
 	uint64_t queue = 1;
@@ -216,7 +203,8 @@ static void the_error_descriptor_changes_at_any_time(void **state)
 	assert_true(vhost_user_fds(r->v)->err[1] >= 0);
 	rig_do_u64(r, VHOST_USER_SET_VRING_ERR, 1 | VHOST_USER_VRING_NOFD);
 	assert_int_equal(vhost_user_fds(r->v)->err[1], -1);
-	assert_int_equal(r->device.stops, 0);
+	assert_int_equal(r->device.stops, 3); /* a poller may be writing to it */
+	assert_int_equal(r->device.running, 0xf);
 }
 
 static void hang_up_while_waiting(void **state)
@@ -294,8 +282,7 @@ int main(void)
 		TEST(resets_while_queues_are_served),
 		TEST(ring_changes_while_it_is_served),
 		TEST(the_call_descriptor_changes_under_its_number),
-		TEST(a_full_call_descriptor_blocks_nobody),
-		TEST(the_error_descriptor_changes_at_any_time),
+		TEST(the_error_descriptor_changes_while_its_queue_stands),
 		TEST(hang_up_while_waiting),
 		TEST(freed_while_waiting),
 		TEST(an_illegal_message_behind_one_that_waited),
