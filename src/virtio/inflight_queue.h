@@ -87,6 +87,7 @@ struct inflight_queue {
 	uint16_t last_batch_head; /* split */
 	uint16_t free_head;	  /* packed */
 	bool is_packed;
+	bool drained; /* its ring was stopped by us with nothing in flight, and not started since */
 	const bool *lost;
 	/* Packed: our own copy of the links, [size] each, made when the queue is first recovered. */
 	uint16_t *next;
@@ -115,7 +116,10 @@ static inline void record_order(void)
 int inflight_recover_split(struct inflight_queue *q, uint16_t ring_size, uint16_t ring_used_idx, struct inflight_recovery *out);
 int inflight_recover_packed(struct inflight_queue *q, const struct vring_packed_desc *ring, uint16_t ring_size, uint16_t next_used,
 			    bool used_wrap, struct inflight_recovery *out);
-/* Nothing is in flight and the ring's indices are kept elsewhere: the record says no more. */
+/*
+ * The VMM knows where the ring stands, or says itself where it is to start: of a ring that was drained the record says no more.
+ * Not before that: when the connection ends, the record alone tells a successor where a packed ring stands.
+ */
 void inflight_close(struct inflight_queue *q);
 
 /* ---- split ---- */

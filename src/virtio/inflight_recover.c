@@ -266,6 +266,8 @@ int inflight_recover_packed(struct inflight_queue *q, const struct vring_packed_
 
 void inflight_close(struct inflight_queue *q)
 {
+	if (!q->drained)
+		return;
 	record_order();
 	if (q->is_packed)
 		q->packed->version = 0;

@@ -6,11 +6,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "virtio/inflight_queue.h"
 #include "virtio/vhost_user_internal.h"
 
 struct inflight_queue *vhost_user_inflight(struct vhost_user *v, unsigned index)
 {
 	return inflight_queue(&v->inflight, index);
+}
+
+void vhost_user_inflight_close(struct vhost_user *v, unsigned index)
+{
+	struct inflight_queue *q = vhost_user_inflight(v, index);
+
+	if (q != NULL)
+		inflight_close(q);
 }
 
 void vhost_user_inflight_drop(struct vhost_user *v)

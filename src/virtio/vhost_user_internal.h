@@ -94,6 +94,7 @@ void vhost_user_ring_stop(struct vhost_user *v, unsigned index);
 /* vhost_user_inflight.c */
 int vhost_user_inflight_prepare(struct vhost_user *v, unsigned index); /* before a ring starts */
 void vhost_user_inflight_drop(struct vhost_user *v);
+void vhost_user_inflight_close(struct vhost_user *v, unsigned index); /* the VMM knows where the ring stands */
 
 /* vhost_user_memory.c */
 bool vhost_user_is_memory_file(int fd);

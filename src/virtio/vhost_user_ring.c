@@ -220,7 +220,7 @@ int vhost_user_get_vring_base(struct vhost_user *v, struct vhost_user_message *m
 		answer.num |= (uint32_t)q->next_used << 16;
 	vhost_user_ring_stop(v, index);
 	rc = vhost_user_reply(v, m, &answer, sizeof(answer), -1);
-	if (rc == 0)
+	if (rc == VHOST_USER_REPLIED)
 		vhost_user_inflight_close(v, index);
 	return rc;
 }

@@ -232,6 +232,8 @@ int ring_open(struct virtio_ring *r, const struct virtqueue_state *state, uint64
 		return -EINVAL;
 	r->memory = memory;
 	r->inflight = inflight;
+	if (inflight != NULL)
+		inflight->drained = false;
 	r->size = (uint16_t)state->size;
 	r->chain_max = r->size > RING_CHAIN_MIN ? r->size : RING_CHAIN_MIN;
 	r->event_idx = (features >> VIRTIO_RING_F_EVENT_IDX) & 1;
@@ -248,6 +250,6 @@ void ring_close(struct virtio_ring *r, struct virtqueue_state *state, bool empty
 		state->next_avail = (uint16_t)(r->next_avail | r->avail_wrap << VRING_PACKED_EVENT_F_WRAP_CTR);
 		state->next_used = (uint16_t)(r->next_used | r->used_wrap << VRING_PACKED_EVENT_F_WRAP_CTR);
 	}
-	if (empty && r->inflight != NULL)
-		inflight_close(r->inflight);
+	if (r->inflight != NULL)
+		r->inflight->drained = empty;
 }
