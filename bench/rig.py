@@ -79,6 +79,35 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+class HugePages:
+    """Reserves huge pages for the time of a benchmark, where the host has none and we may: both the card's memory volumes and the
+    load client use them when they are there, as a host that is set up for a data plane has them."""
+    FILE = "/proc/sys/vm/nr_hugepages"
+
+    def __init__(self, count):
+        self.count, self.before = count, None
+
+    def __enter__(self):
+        with open(self.FILE) as f:
+            before = int(f.read())
+        if before < self.count and os.geteuid() == 0:
+            self.before = before
+            self._set(self.count)
+        return self
+
+    def _set(self, count):
+        with open(self.FILE, "w") as f:
+            f.write(f"{count}\n")
+
+    def reserved(self):
+        with open(self.FILE) as f:
+            return int(f.read())
+
+    def __exit__(self, *_):
+        if self.before is not None:
+            self._set(self.before)
+
+
 class Outboard:
     """A whole card: `with Outboard() as card:`"""
 
@@ -134,6 +163,10 @@ class Outboard:
         """The accounts of the one poller."""
         name = self.get("/v1/cards")[0]["name"]
         return self.get(f"/v1/cards/{name}/stats")["pollers"][0]
+
+    def device(self, volume):
+        """The counters of one attached volume."""
+        return next(d for d in self.get("/v1/cards/local/stats?all=1")["devices"] if d["volume"] == volume)
 
     def card_pid(self):
         for pid in filter(str.isdigit, os.listdir("/proc")):

@@ -30,7 +30,7 @@ struct inflight_queue; /* virtio/inflight.h */
 enum {
 	VIRTIO_WORKER_REQUESTS_DEFAULT = 4096, /* in flight at once on a poller; beyond that requests wait in their rings */
 	VIRTIO_BLK_BATCH_MAX = 32,	       /* requests taken in one visit */
-	VIRTIO_BLK_VISIT_BYTES_MAX = 1 << 20,  /* bytes started in one visit, and what crosses it; larger requests are cut */
+	VIRTIO_BLK_VISIT_BYTES_MAX = 256 << 10, /* bytes started in one visit, and what crosses it; larger requests are cut */
 	VIRTIO_BLK_SEG_MAX = 126,
 	VIRTIO_BLK_DISCARD_SEG_MAX = 16, /* ranges in a DISCARD, WRITE_ZEROES or SECURE_ERASE */
 	/* A range at most: what a back end does with it in one go is time that neighbours wait. */
