@@ -105,7 +105,7 @@ int request_iov_add(struct request *req, uint8_t *base, uint64_t length_bytes)
 	if (req->io.iov_count == REQUEST_IOV_MAX)
 		return -E2BIG;
 	if (req->io.iov_count == REQUEST_IOV_INLINE && (req->flags & REQUEST_LONG_IOV) == 0) {
-		more = worker_iov_take(req->vq->worker);
+		more = virtqueue_iov_take(req->vq);
 		if (more == NULL)
 			return -EAGAIN;
 		memcpy(more, req->iov, sizeof(req->iov));
@@ -357,7 +357,6 @@ static enum parse_result parse_any(struct virtqueue *vq, const struct batch *b, 
 enum parse_result blk_request_parse(struct virtqueue *vq, const struct batch *b, const struct ring_chain *chain,
 				    struct request *req)
 {
-	req->vq = vq;
 	req->id = chain->id;
 	req->slots = chain->slots;
 	req->io.complete = blk_request_complete;

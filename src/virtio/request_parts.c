@@ -42,11 +42,10 @@ void request_parts_open(struct request *parent)
 
 struct request *request_part_take(struct request *parent)
 {
-	struct request *child = worker_request_take(parent->vq->worker);
+	struct request *child = virtqueue_request_take(parent->vq);
 
 	if (child == NULL)
 		return NULL;
-	child->vq = parent->vq;
 	child->parent = parent;
 	child->flags = 0;
 	child->io.complete = part_complete;

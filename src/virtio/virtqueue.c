@@ -197,8 +197,7 @@ enum start_result { START_DONE, START_LATER, START_BROKEN };
 /* Takes one chain out of the ring, if it can start now. */
 static enum start_result start(struct virtqueue *vq, struct batch *b, struct ring_chain *chain, uint64_t *again_tsc)
 {
-	struct virtio_worker *w = vq->worker;
-	struct request *req = worker_request_take(w);
+	struct request *req = virtqueue_request_take(vq);
 	enum parse_result parsed;
 
 	if (req == NULL)
@@ -212,7 +211,7 @@ static enum start_result start(struct virtqueue *vq, struct batch *b, struct rin
 			return START_DONE;
 		}
 	}
-	worker_request_put(w, req);
+	worker_request_put(vq->worker, req);
 	return vq->ring.broken_why != NULL ? START_BROKEN : START_LATER;
 }
 

@@ -53,6 +53,7 @@ struct iov_array {
 struct virtio_worker {
 	struct blk_io *free;
 	struct iov_array *free_iovs;
+	unsigned free_count, free_iovs_count;
 	struct virtqueue *dirty; /* queues with requests done and not published */
 	int calling_fd;		 /* atomic: the eventfd that is being written to; -1 */
 	struct request *requests;
@@ -65,6 +66,7 @@ struct virtio_worker {
 struct virtio_blk {
 	struct blk_target *target;
 	uint64_t features;
+	unsigned requests, iovs; /* of the worker's that it holds */
 	uint16_t queues_max;
 	uint8_t write_back; /* atomic: as CONFIG_WCE has it */
 	char serial[VBLK_ID_BYTES];
@@ -171,6 +173,15 @@ void worker_dirty(struct virtqueue *vq); /* to be looked at by virtio_worker_pub
 struct request *worker_request_take(struct virtio_worker *w);
 void worker_request_put(struct virtio_worker *w, struct request *req); /* and its iov array, and its children that did not start */
 struct iovec *worker_iov_take(struct virtio_worker *w);
+void worker_iov_put(struct virtio_worker *w, struct iovec *iov);
+
+/*
+ * For a queue's device, NULL also when it has its share: a device may hold as many as it leaves free. So one alone has half of a
+ * pool, and however slow k devices are, a part of 1/(k + 1) is left for the next; what a chain needs at the very least, it always
+ * may have.
+ */
+struct request *virtqueue_request_take(struct virtqueue *vq);
+struct iovec *virtqueue_iov_take(struct virtqueue *vq);
 
 #define COUNT(field, n) ACCOUNT_SET(field, (field) + (n))
 

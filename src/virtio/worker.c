@@ -31,10 +31,8 @@ int virtio_worker_create(struct virtio_worker **out, unsigned requests_max)
 	memset(w->requests, 0, requests_max * sizeof(*w->requests));
 	for (unsigned i = 0; i < requests_max; i++)
 		worker_request_put(w, &w->requests[i]);
-	for (unsigned i = 0; i < WORKER_IOVS; i++) {
-		w->iovs[i].next = w->free_iovs;
-		w->free_iovs = &w->iovs[i];
-	}
+	for (unsigned i = 0; i < WORKER_IOVS; i++)
+		worker_iov_put(w, w->iovs[i].iov);
 	*out = w;
 	return 0;
 }
@@ -64,19 +62,41 @@ struct request *worker_request_take(struct virtio_worker *w)
 	if (io == NULL)
 		return NULL;
 	w->free = io->next;
+	w->free_count--;
 	return container_of(io, struct request, io);
+}
+
+static bool has_its_share(unsigned held, unsigned free, unsigned least)
+{
+	return held >= free && held >= least;
+}
+
+struct request *virtqueue_request_take(struct virtqueue *vq)
+{
+	struct virtio_worker *w = vq->worker;
+	struct request *req = has_its_share(vq->blk->requests, w->free_count, 1 + REQUEST_RESERVE) ? NULL : worker_request_take(w);
+
+	if (req == NULL)
+		return NULL;
+	req->vq = vq;
+	vq->blk->requests++;
+	return req;
 }
 
 static void release(struct virtio_worker *w, struct request *req)
 {
-	if ((req->flags & REQUEST_LONG_IOV) != 0) {
-		struct iov_array *array = (struct iov_array *)(void *)req->io.iov;
+	bool long_iov = (req->flags & REQUEST_LONG_IOV) != 0;
 
-		array->next = w->free_iovs;
-		w->free_iovs = array;
+	if (long_iov)
+		worker_iov_put(w, req->io.iov);
+	if (req->vq != NULL) {
+		req->vq->blk->requests--;
+		req->vq->blk->iovs -= long_iov;
 	}
+	req->vq = NULL;
 	req->io.next = w->free;
 	w->free = &req->io;
+	w->free_count++;
 }
 
 void worker_request_put(struct virtio_worker *w, struct request *req)
@@ -99,7 +119,25 @@ struct iovec *worker_iov_take(struct virtio_worker *w)
 	if (array == NULL)
 		return NULL;
 	w->free_iovs = array->next;
+	w->free_iovs_count--;
 	return array->iov;
+}
+
+void worker_iov_put(struct virtio_worker *w, struct iovec *iov)
+{
+	struct iov_array *array = (struct iov_array *)(void *)iov;
+
+	array->next = w->free_iovs;
+	w->free_iovs = array;
+	w->free_iovs_count++;
+}
+
+struct iovec *virtqueue_iov_take(struct virtqueue *vq)
+{
+	struct iovec *iov = has_its_share(vq->blk->iovs, vq->worker->free_iovs_count, 1) ? NULL : worker_iov_take(vq->worker);
+
+	vq->blk->iovs += iov != NULL;
+	return iov;
 }
 
 /* ---- publishing ---- */

@@ -92,16 +92,23 @@ static uint8_t *pool_take(struct buffer_pool *pool, uint64_t *bytes)
 	return pool->free[--pool->free_count];
 }
 
-uint8_t *engine_buffer_take(struct volume_engine *engine, uint64_t *bytes)
+uint8_t *engine_buffer_take(struct volume *volume, uint64_t *bytes)
 {
+	struct volume_engine *engine = volume->engine;
+
+	if (volume->buffers >= engine->small.free_count + engine->large.free_count)
+		return NULL;
+	volume->buffers++;
 	if (engine->small.free_count > 0 && (*bytes <= ENGINE_BUFFER_SMALL_BYTES || engine->large.free_count == 0))
 		return pool_take(&engine->small, bytes);
-	return engine->large.free_count > 0 ? pool_take(&engine->large, bytes) : NULL;
+	return pool_take(&engine->large, bytes);
 }
 
-void engine_buffer_give(struct volume_engine *engine, uint8_t *buffer)
+void engine_buffer_give(struct volume *volume, uint8_t *buffer)
 {
+	struct volume_engine *engine = volume->engine;
 	struct buffer_pool *pool = buffer >= engine->small.first ? &engine->small : &engine->large;
 
 	pool->free[pool->free_count++] = buffer;
+	volume->buffers--;
 }

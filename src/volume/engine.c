@@ -8,8 +8,9 @@
  *
  * Waiting. There are as many pieces as the ring has entries, so the ring is never too full for a piece, and completions never
  * overflow. A request waits in its volume's queue until a piece and, where it needs one, a buffer is free. Volumes with waiting
- * requests take turns, a piece a turn; so do the requests of a volume; and no volume has more than half of the pieces. So a
- * neighbour's giant requests delay a small one by one piece for each volume that is busy, not by their size.
+ * requests take turns, a piece a turn; so do the requests of a volume. So a neighbour's giant requests delay a small one by one
+ * piece for each volume that is busy, not by their size. And no volume has more pieces, or buffers, than it leaves free: one alone
+ * has half of them, and however slow the storage of k volumes is, a part of 1/(k + 1) is left for the next.
  *
  * A pass moves at most ENGINE_PASS_BYTES_MAX and one piece through the processor (the cipher, copies); the rest waits for the next,
  * so that the poller gets back to its queues. volume_engine_poll() handles what is complete, fills the ring from the queues,
@@ -46,7 +47,7 @@ static void volume_set_ready(struct volume *volume)
 {
 	struct volume_engine *engine = volume->engine;
 
-	if (volume->queue_head == NULL || volume->pieces >= engine->volume_pieces_max || !list_empty(&volume->ready))
+	if (volume->queue_head == NULL || !list_empty(&volume->ready))
 		return;
 	list_add_tail(&engine->ready, &volume->ready);
 	engine->ready_count++;
@@ -217,7 +218,7 @@ static void piece_prepare(struct volume_engine *engine, struct piece *p)
 	io_uring_sqe_set_data(sqe, p);
 }
 
-/* One piece of the request whose turn it is. False: it needs a buffer and there is none. */
+/* One piece of the request whose turn it is. False: it needs a buffer and there is none, or the volume has its share of pieces. */
 static bool volume_start_piece(struct volume_engine *engine, struct volume *volume)
 {
 	struct blk_io *io = volume->queue_head;
@@ -230,6 +231,8 @@ static bool volume_start_piece(struct volume_engine *engine, struct volume *volu
 			stage_end(volume, io);
 		return true;
 	}
+	if (volume->pieces >= engine->pieces_free_count)
+		return false;
 	p->volume = volume;
 	p->io = io;
 	p->done_bytes = 0;
@@ -255,7 +258,7 @@ static bool volume_start_piece(struct volume_engine *engine, struct volume *volu
 
 static void engine_fill_ring(struct volume_engine *engine)
 {
-	unsigned stuck = 0; /* volumes in a row that wait for a buffer */
+	unsigned stuck = 0; /* volumes in a row that cannot start a piece now */
 
 	while (engine->pieces_free_count > 0 && stuck < engine->ready_count && engine->moved_bytes < ENGINE_PASS_BYTES_MAX) {
 		struct volume *volume = list_entry(engine->ready.next, struct volume, ready);
@@ -281,7 +284,7 @@ static void piece_end(struct volume_engine *engine, struct piece *p, int error)
 		r->failed_at_bytes = p->offset_bytes;
 	}
 	if (p->buffer != NULL)
-		engine_buffer_give(engine, p->buffer);
+		engine_buffer_give(volume, p->buffer);
 	engine->pieces_free[engine->pieces_free_count++] = p;
 	volume->pieces--;
 	r->pieces--;

@@ -60,7 +60,7 @@ struct volume_engine {
 	struct list ready; /* volumes that have requests to start */
 	unsigned ready_count;
 	unsigned requests; /* in flight: handed to the engine, not completed */
-	unsigned pieces_count, pieces_free_count, volume_pieces_max;
+	unsigned pieces_count, pieces_free_count;
 	struct piece *pieces;
 	struct piece **pieces_free;
 	uint64_t now_tsc;
@@ -91,8 +91,8 @@ void engine_request_advance(struct blk_io *io, uint64_t bytes);
 /* From stage_next: begins another stage. */
 void engine_request_stage(struct blk_io *io, enum stage stage);
 
-/* A buffer of at most *bytes (in: wanted; out: had), or NULL. */
-uint8_t *engine_buffer_take(struct volume_engine *engine, uint64_t *bytes);
+/* A buffer of at most *bytes (in: wanted; out: had) for a piece of that volume, or NULL, also when it has its share. */
+uint8_t *engine_buffer_take(struct volume *volume, uint64_t *bytes);
 
 int engine_slot_take(struct volume_engine *engine, int fd); /* -1: none */
 void engine_slot_give(struct volume_engine *engine, int slot);
@@ -100,6 +100,6 @@ void engine_slot_give(struct volume_engine *engine, int slot);
 /* arena.c */
 int engine_arena_create(struct volume_engine *engine, uint64_t bytes, bool huge);
 void engine_arena_free(struct volume_engine *engine);
-void engine_buffer_give(struct volume_engine *engine, uint8_t *buffer);
+void engine_buffer_give(struct volume *volume, uint8_t *buffer);
 
 #endif

@@ -69,7 +69,6 @@ static int engine_pieces_create(struct volume_engine *engine, unsigned count)
 	for (unsigned i = count; i-- > 0;)
 		engine->pieces_free[engine->pieces_free_count++] = &engine->pieces[i];
 	engine->pieces_count = count;
-	engine->volume_pieces_max = count / 2;
 	return 0;
 }
 

@@ -95,9 +95,9 @@ static void piece_use_guest(struct piece *p)
 	p->length_bytes = bytes;
 }
 
-static bool piece_use_buffer(struct volume_engine *engine, struct piece *p)
+static bool piece_use_buffer(struct piece *p)
 {
-	p->buffer = engine_buffer_take(engine, &p->length_bytes);
+	p->buffer = engine_buffer_take(p->volume, &p->length_bytes);
 	p->data = p->buffer;
 	return p->buffer != NULL;
 }
@@ -111,7 +111,7 @@ static bool piece_start_data(struct volume *volume, struct piece *p)
 		piece_use_guest(p);
 		return true;
 	}
-	if (!piece_use_buffer(volume->engine, p))
+	if (!piece_use_buffer(p))
 		return false;
 	if (p->op == PIECE_WRITE)
 		volume->mover->from_guest(volume, p->guest, p->offset_bytes, p->buffer, p->length_bytes);
@@ -125,7 +125,7 @@ static bool piece_start_zeroes(struct volume *volume, struct piece *p)
 		p->data = (uint8_t *)volume->engine->zeroes; /* read by the kernel only */
 		return true;
 	}
-	if (!piece_use_buffer(volume->engine, p))
+	if (!piece_use_buffer(p))
 		return false;
 	volume->mover->zeroes(volume, p->offset_bytes, p->buffer, p->length_bytes);
 	return true;

@@ -120,7 +120,7 @@ struct volume {
 	/* Requests that can start a piece, the volume's place among the volumes that have some, pieces in flight. */
 	struct list ready;
 	struct blk_io *queue_head, *queue_tail;
-	unsigned pieces;
+	unsigned pieces, buffers;
 
 	union {
 		struct memory_map *memory;

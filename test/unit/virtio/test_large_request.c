@@ -225,12 +225,8 @@ static void test_iov_arrays_run_out(void **state)
 		count++;
 	assert_int_equal(virtqueue_visit(g->vq, ++g->now).started, 0);
 	assert_int_equal(g->target.ios, 1);
-	while (count > 0) {
-		struct iov_array *a = (struct iov_array *)(void *)taken[--count];
-
-		a->next = g->worker->free_iovs;
-		g->worker->free_iovs = a;
-	}
+	while (count > 0)
+		worker_iov_put(g->worker, taken[--count]);
 	guest_serve(g);
 	assert_int_equal(g->target.ios, 4);
 	assert_int_equal(g->target.log[1].offset_bytes, PIECE);
