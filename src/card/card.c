@@ -15,6 +15,7 @@
 #include "card/device.h"
 #include "card/memory_store.h"
 #include "card/sandbox_card.h"
+#include "virtio/discard.h"
 
 static void signal_ready(struct watch *watch, uint32_t events)
 {
@@ -148,14 +149,19 @@ int card_run(struct card *card, const struct card_config *config)
 	if (rc < 0)
 		goto stop_pollers;
 	leave_poller_cores(config);
+	rc = discard_open();
+	if (rc < 0)
+		goto stop_pollers;
 	rc = sandbox_card();
 	if (rc < 0)
-		goto stop_pollers;
+		goto stop_discard;
 	rc = watch_channels(card);
 	if (rc < 0)
-		goto stop_pollers;
+		goto stop_discard;
 	notify_send("READY=1");
 	rc = loop_run(&card->loop, tick, card);
+stop_discard:
+	discard_close();
 stop_pollers:
 	while (card->poller_count > 0)
 		poller_stop(&card->pollers[--card->poller_count]);

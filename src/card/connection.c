@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "virtio/discard.h"
 
 static bool any_queue(const struct device *d)
 {
@@ -230,12 +231,12 @@ static void listen_ready(struct watch *watch, uint32_t events)
 	if (config.socket < 0)
 		return;
 	if (d->shunned) {
-		close(config.socket);
+		discard(config.socket);
 		return;
 	}
 	if (d->connection != NULL) {
 		log_warning("volume %s: a second VMM tried to connect to %s and was turned away", d->name, d->socket.path);
-		close(config.socket);
+		discard(config.socket);
 		return;
 	}
 	rc = vhost_user_create(&d->connection, &config);
@@ -246,7 +247,7 @@ static void listen_ready(struct watch *watch, uint32_t events)
 		if (d->connection != NULL)
 			vhost_user_free(d->connection);
 		else
-			close(config.socket);
+			discard(config.socket);
 		d->connection = NULL;
 		return;
 	}

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "card/connection.h"
 #include "card/memory_store.h"
+#include "virtio/discard.h"
 
 static struct list *bucket(struct card *card, const struct uuid *volume)
 {
@@ -121,7 +122,7 @@ static void close_step(struct device *d)
 		int fd = d->listen.fd;
 
 		loop_remove(&d->card->loop, &d->listen);
-		close(fd);
+		discard(fd); /* VMMs may wait in its backlog */
 		unlink(d->socket.path);
 	}
 	if (d->connection != NULL) {

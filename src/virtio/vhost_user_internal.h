@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "virtio/discard.h"
 #include "virtio/vhost_user.h"
 #include "virtio/vhost_user_proto.h"
 
@@ -103,7 +104,7 @@ void vhost_user_memory_drop(struct vhost_user *v);
 static inline void vhost_user_fd_close(int *fd)
 {
 	if (*fd >= 0)
-		close(*fd);
+		discard(*fd);
 	*fd = -1;
 }
 

@@ -73,7 +73,7 @@ static void keep_fds(struct vhost_user_message *m, struct msghdr *msg)
 			if (m->fd_count < VHOST_USER_REGIONS_MAX)
 				m->fds[m->fd_count] = fd;
 			else
-				close(fd);
+				discard(fd);
 			m->fd_count++;
 		}
 	}

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -112,11 +113,15 @@ class Devices(CardTest):
         def cycle():
             bench(s, "--seconds", "1", "--rate", "1000")
             self.card.wait_event("device", state="waiting")
-            return len(os.listdir(descriptors))
-        first = cycle()
+        cycle()
+        first = len(os.listdir(descriptors))
         for _ in range(3):
             self.connect(s).close()
-        self.assertEqual(cycle(), first)
+        cycle()
+        end = time.monotonic() + PATIENCE_S
+        while len(os.listdir(descriptors)) > first:  # the kernel closes them in its own time
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
     def test_a_second_vmm_is_turned_away_and_the_first_unharmed(self):
         s = self.card.attach(volume("m"), self.path("m.sock"))
@@ -223,6 +228,39 @@ class Hostile(CardTest):
         self.card.call("attach", volume=bad, socket=s)
         self.assertEqual(bench(s, *VERIFY)["status"], 0)
 
+
+    def lingering(self):
+        """A socket whose last close(2) takes an hour: it has data to send that nobody reads."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1)
+            s = socket.create_connection(listener.getsockname())
+            peer, _ = listener.accept()
+        self.addCleanup(peer.close)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+        s.setblocking(False)
+        try:
+            while True:
+                s.send(bytes(1 << 16))
+        except BlockingIOError:
+            return s
+
+    def test_descriptors_that_are_slow_to_close_hold_nobody_up(self):
+        """Refused ones, those beyond what a message may have, and those that nobody ever read."""
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        no_eventfd = struct.pack("=IIIQ", vhost_user.SET_VRING_CALL, vhost_user.VERSION, 8, 0)
+        not_spoken = struct.pack("=III", 99, vhost_user.VERSION, 0)
+        for before, message, count in ((b"", no_eventfd, 1), (b"", not_spoken, 20), (not_spoken, no_eventfd, 1)):
+            slow = [self.lingering() for _ in range(count)]
+            self.card.process.send_signal(signal.SIGSTOP)  # until all is sent and the descriptors are its only
+            vmm = self.connect(s)
+            vmm.send(before)
+            socket.send_fds(vmm, [message], [each.fileno() for each in slow])
+            for each in slow:
+                each.close()
+            self.card.process.send_signal(signal.SIGCONT)
+            self.card.wait_event("device", state="waiting")
+            self.card.call("hello")
 
     def test_a_vmm_that_makes_the_error_signal_block_is_cut_off(self):
         bad = volume("bad")
