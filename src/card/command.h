@@ -16,7 +16,8 @@
  *	storage_delete	{volume}	deletes it; no error when it is gone already
  *	attach		{volume, socket, kind: "vhost-user-blk", queues, packed: bool, uid, gid, mode}
  *			-> {socket}	idempotent for an equal request; waits for the vault when encrypted
- *	detach		{volume_id}	-> {} when everything is released; idempotent
+ *	detach		{volume_id, socket}	-> {} when everything is released; idempotent; what a card that was killed left at `socket` (may be
+ *			missing) goes as well
  *	resize		{volume_id, size_bytes, volume}	grows storage, and tells the guest when attached
  *	rate		{volume_id, iops, throughput_bytes, burst}
  *	stats		{all: bool}	-> {now_ns, pollers: [...], devices: [...]}, see card/stats.c; without `all` only devices that ever worked

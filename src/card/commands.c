@@ -252,12 +252,16 @@ static void do_attach(struct request *r)
 
 static void do_detach(struct request *r)
 {
+	const char *path = json_string_value(json_object_get(r->body, "socket"));
 	struct uuid id;
 
-	if (spec_parse_uuid(r->body, "volume_id", &id, r->error, sizeof(r->error)) < 0)
+	if (spec_parse_uuid(r->body, "volume_id", &id, r->error, sizeof(r->error)) < 0) {
 		refuse(r, "bad_request");
-	else
-		device_detach(r->card, &id, r->id);
+		return;
+	}
+	if (path != NULL && device_find(r->card, &id) == NULL)
+		listen_tidy(path);
+	device_detach(r->card, &id, r->id);
 }
 
 /* Not attached: the storage is opened for the moment it takes. */

@@ -93,11 +93,14 @@ bool device_populate_step(void *card);
 void device_disconnected(struct device *device);
 
 /* ---- listen.c ---- */
+void listen_tidy(const char *path); /* removes a socket that a card left there when it was killed, and nothing else */
 int listen_open(const struct device_socket *socket, char *error, size_t error_size); /* a listening descriptor, or -errno */
 
 /* ---- unwrap.c: keys of encrypted volumes, from the vault ---- */
 void unwrap_start(struct device *device, const struct volume_spec *spec);
 void unwrap_cancel(struct device *device);
+int unwrap_open(struct card *card); /* takes the memory that keys pass through; 0 or -ENOMEM */
+void unwrap_close(struct card *card);
 void unwrap_ready(struct card *card); /* the vault's channel is readable */
 void unwrap_tick(struct card *card);  /* once a second: ask again, give up */
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,16 @@ static int remove_stale(const struct sockaddr_un *address)
 	return rc == 0 && unlink(address->sun_path) != 0 ? -errno : rc;
 }
 
+void listen_tidy(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path))
+		return;
+	strcpy(address.sun_path, path);
+	(void)remove_stale(&address); /* there is none, or it is somebody's */
+}
+
 int listen_open(const struct device_socket *s, char *error, size_t error_size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -43,15 +54,14 @@ int listen_open(const struct device_socket *s, char *error, size_t error_size)
 		rc = -errno;
 		goto fail;
 	}
-	mask = umask(0177); /* never open to others, not even between bind and chmod */
+	/* Its folder may belong to somebody who puts a link to another file in its place: so it is born with its mode, and is
+	 * given away without following. */
+	mask = umask(~s->mode & 0777);
 	rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ? -errno : 0;
 	umask(mask);
 	if (rc < 0)
 		goto fail;
-	if (s->mode != 0600 && chmod(s->path, s->mode) != 0)
-		rc = -errno;
-	else if ((s->uid != (uid_t)-1 || s->gid != (gid_t)-1) &&
-		 chown(s->path, s->uid, s->gid) != 0) /* last: then it is not ours */
+	if ((s->uid != (uid_t)-1 || s->gid != (gid_t)-1) && fchownat(AT_FDCWD, s->path, s->uid, s->gid, AT_SYMLINK_NOFOLLOW) != 0)
 		rc = -errno;
 	else if (listen(fd, LISTEN_BACKLOG) != 0)
 		rc = -errno;

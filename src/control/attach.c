@@ -100,12 +100,23 @@ static void detached(void *context, const struct peer_answer *answer)
 	finish(call);
 }
 
+static json_t *detach_command(const struct attach_call *call)
+{
+	const struct attachment_row *a = &call->volume.attachment;
+	json_t *command = card_command("detach", &call->volume.id);
+	char private[SOCKET_PATH_SIZE];
+
+	attach_private_socket(call->control, call->volume.name, private);
+	json_object_set_new(command, "socket", json_string(a->kind == ATTACHMENT_NBD ? private : a->socket));
+	return command;
+}
+
 static void nbd_stopped(void *context, const struct peer_answer *answer)
 {
 	struct attach_call *call = context;
 
 	(void)answer; /* it lets go of the card's socket in any case: the card closes it */
-	card_request(call->control, card_command("detach", &call->volume.id), CARD_ATTACH_TIMEOUT_MS, detached, call);
+	card_request(call->control, detach_command(call), CARD_ATTACH_TIMEOUT_MS, detached, call);
 }
 
 void detach_start(struct attach_call *call)
@@ -115,5 +126,5 @@ void detach_start(struct attach_call *call)
 	if (call->volume.attachment.kind == ATTACHMENT_NBD)
 		peer_request(&call->control->nbd, card_command("stop", &call->volume.id), NBD_TIMEOUT_MS, nbd_stopped, call);
 	else
-		card_request(call->control, card_command("detach", &call->volume.id), CARD_ATTACH_TIMEOUT_MS, detached, call);
+		card_request(call->control, detach_command(call), CARD_ATTACH_TIMEOUT_MS, detached, call);
 }

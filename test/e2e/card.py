@@ -387,6 +387,20 @@ class End(CardTest):
         self.card.call("attach", volume=v, socket=s)
         self.assertEqual(bench(s, *VERIFY)["status"], 0)
 
+    def test_detach_removes_what_a_killed_card_left_and_nothing_else(self):
+        v = volume("f", "file", path=self.path("f.img"))
+        left = self.card.attach(v, self.path("f.sock"))
+        self.card.kill()
+        self.card = Card(self.path("card.log"))
+        self.addCleanup(self.card.kill)
+        served = socket.socket(socket.AF_UNIX)
+        self.addCleanup(served.close)
+        served.bind(self.path("served.sock"))
+        served.listen()
+        for path in (left, self.path("served.sock"), v["path"], self.path("nothing"), "relative", "/" + "x" * 200):
+            self.card.call("detach", volume_id=v["id"], socket=path)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["card.log", "f.img", "served.sock"])
+
 
 if __name__ == "__main__":
     tap.main()
