@@ -26,7 +26,8 @@ static const int calls[] = {
 	/* volumes: storage, huge pages, keys */
 	SYS_openat, SYS_close, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_ftruncate, SYS_unlink, SYS_unlinkat, SYS_fsync,
 	SYS_fdatasync, SYS_ioctl, SYS_fcntl, SYS_pread64, SYS_pwrite64, SYS_io_uring_register, SYS_memfd_create, SYS_memfd_secret,
-	SYS_mlock, SYS_munlock, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk, SYS_fstatfs, SYS_statfs, SYS_readlink,
+	SYS_mlock, SYS_munlock, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk, SYS_fstatfs, SYS_statfs, SYS_sysinfo,
+	SYS_readlink,
 	/* vhost-user */
 	SYS_socket, SYS_bind, SYS_listen, SYS_accept4, SYS_connect, SYS_recvmsg, SYS_sendmsg, SYS_recvfrom, SYS_sendto, SYS_shutdown,
 	SYS_eventfd2, SYS_dup, SYS_dup3, SYS_poll, SYS_ppoll, SYS_chown, SYS_fchownat, SYS_chmod, SYS_fchmodat, SYS_umask,

@@ -7,10 +7,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "virtio/mapping_guard.h"
 
-enum { PAGE_BYTES = 4096 }; /* the smallest page of every architecture we run on; regions are multiples of it */
+enum { HOST_MEMORY_MULTIPLE_MAX = 4, PAGE_BYTES = 4096 }; /* the smallest page of every architecture we run on; regions are multiples of it */
 
 void guest_memory_init(struct guest_memory *m)
 {
@@ -20,6 +21,22 @@ void guest_memory_init(struct guest_memory *m)
 static bool ranges_overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
 {
 	return a < b + b_bytes && b < a + a_bytes;
+}
+
+/*
+ * Sparse files are as large as a VMM likes, and the addresses of this process are everybody's: without a bound one VMM takes them
+ * all, and no other can be served. A guest has some use for as much memory as there is on the host, and more when it is lent out
+ * several times.
+ */
+static bool has_addresses_left(const struct guest_memory *m, uint64_t more_bytes)
+{
+	uint64_t host_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE), left = UINT64_C(64) << 30;
+
+	if (left < HOST_MEMORY_MULTIPLE_MAX * host_bytes)
+		left = HOST_MEMORY_MULTIPLE_MAX * host_bytes;
+	for (uint32_t i = 0; i < m->count && m->regions[i].size_bytes <= left; i++)
+		left -= m->regions[i].size_bytes;
+	return more_bytes <= left;
 }
 
 static int check(const struct guest_memory *m, const struct region_state *region)
@@ -35,7 +52,7 @@ static int check(const struct guest_memory *m, const struct region_state *region
 	for (uint32_t i = 0; i < m->count; i++)
 		if (ranges_overlap(m->regions[i].guest_addr, m->regions[i].size_bytes, region->guest_addr, region->size_bytes))
 			return -EINVAL;
-	return m->count == DEVICE_REGIONS_MAX ? -ENOSPC : 0;
+	return m->count == DEVICE_REGIONS_MAX || !has_addresses_left(m, region->size_bytes) ? -ENOSPC : 0;
 }
 
 /* What offset and length of a mapping of this file must be multiples of: huge pages of hugetlbfs, or pages. */

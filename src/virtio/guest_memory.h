@@ -33,7 +33,7 @@ struct guest_memory {
 void guest_memory_init(struct guest_memory *m);
 
 /* Maps `fd` (which stays the caller's). 0, or -EINVAL (size 0, wraps, unaligned, offset beyond the file, overlaps another region),
- * -ENOSPC (too many), or mmap's error. */
+ * -ENOSPC (too many, or more in all than makes sense on this host), or mmap's error. */
 int guest_memory_add(struct guest_memory *m, const struct region_state *region, int fd);
 int guest_memory_remove(struct guest_memory *m, const struct region_state *region); /* -ENOENT */
 void guest_memory_clear(struct guest_memory *m);

@@ -116,6 +116,24 @@ static void test_regions_are_bounded(void **state)
 	close(fd);
 }
 
+/* The addresses of the process are everybody's. */
+static void test_more_than_the_host_could_ever_give_is_refused(void **state)
+{
+	const uint64_t each = UINT64_C(1) << 44;
+	int fd = memory_file((off_t)each);
+	unsigned count = 0;
+
+	(void)state;
+	guest_memory_init(&m);
+	while (count < DEVICE_REGIONS_MAX && add(fd, count * each, each, count * each, 0) == 0)
+		count++;
+	assert_in_range(count, 0, DEVICE_REGIONS_MAX / 8);
+	assert_int_equal(add(fd, count * each, each, count * each, 0), -ENOSPC);
+	assert_int_equal(add(fd, count * each, MIB, count * each, 0), 0);
+	guest_memory_clear(&m);
+	close(fd);
+}
+
 static void test_remove(void **state)
 {
 	int fd = memory_file(MIB);
@@ -272,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_bad_regions_are_refused),
 		cmocka_unit_test(test_overlaps_are_refused),
 		cmocka_unit_test(test_regions_are_bounded),
+		cmocka_unit_test(test_more_than_the_host_could_ever_give_is_refused),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_truncated_memory_is_replaced),
 		cmocka_unit_test(test_truncated_record_is_replaced),
