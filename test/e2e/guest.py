@@ -1,15 +1,12 @@
 #!/usr/bin/python3
 """The card under an unmodified Linux guest in QEMU: a vhost-user client and a virtio driver that were written by others.
 
-A guest is booted for a class of tests, or for a test where the guest, the card or everything dies in it.
+A guest is booted for a class of tests. What happens to guests when something dies: guest_faults.py.
 """
 import functools
 import hashlib
 import os
-import shutil
 import sys
-import tempfile
-import unittest
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -19,64 +16,13 @@ import outboard
 import tap
 
 MIB = 1 << 20
-PHRASE = "This line is the plaintext of the guest"
 
 # Bits of virtio features (VIRTIO 1.2, 5.2.3 and 6): a disk of sysfs shows which of them the guest took.
 RO, BLK_SIZE, FLUSH, TOPOLOGY, CONFIG_WCE, MQ, DISCARD, WRITE_ZEROES = 5, 6, 9, 10, 11, 12, 13, 14
 INDIRECT, EVENT_IDX, VERSION_1, PACKED = 28, 29, 32, 34
 
 
-class WithCard(unittest.TestCase):
-    """A folder and a card for all tests of a class."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="outboard-guest-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.card = outboard.Outboard(cls.folder)
-        cls.addClassCleanup(cls.card.stop)
-
-    @classmethod
-    def boot(cls, name, disks, *qemu_words, **more):
-        booted = guest.Guest(os.path.join(cls.folder, name), disks, *qemu_words, **more)
-        cls.addClassCleanup(booted.kill_9)
-        return booted
-
-    def random_file(self, name, size):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as f:
-            f.write(os.urandom(size))
-        return path
-
-
-def write_files(device, where="/mnt"):
-    """A script: a file system with files, text and random, and their checksums; all of it synced."""
-    return f"""
-mkfs.ext4 -q -F {device}
-mkdir -p {where}
-mount -t ext4 {device} {where}
-cd {where}
-for i in 1 2 3 4; do yes "{PHRASE}, file $i." | head -c 1000000 >text$i; done
-for i in 1 2 3 4; do head -c 2000000 /dev/urandom >random$i; done
-sha256sum text* random* >sums
-sync
-cd /
-"""
-
-
-def check_files(device, where="/mnt", options="rw"):
-    """A script: they are what they were, read from the disk."""
-    return f"""
-mkdir -p {where}
-grep -q " {where} " /proc/mounts || mount -t ext4 -o {options} {device} {where}
-echo 3 >/proc/sys/vm/drop_caches
-cd {where}
-[ "$(sha256sum -c sums | grep -c ': OK$')" = 8 ]
-cd /
-"""
-
-
-class Disks(WithCard):
+class Disks(guest.WithGuests):
     """One guest with five disks, which the card serves each in another way."""
     disks = {"enc": "vda", "enc512": "vdb", "plain": "vdc", "mem": "vdd", "ro": "vde"}
 
@@ -114,6 +60,10 @@ class Disks(WithCard):
         with self.assertRaises(guest.Broken):
             self.guest.finish("bad")
 
+    def wait_requests(self, name, count):
+        before = self.card.counter("outboard_queue_arrivals_total", name, stage="device")
+        outboard.wait_for("load", lambda: self.card.counter("outboard_queue_arrivals_total", name, stage="device") > before + count)
+
     # --- what the guest is told ---
 
     def test_features(self):
@@ -146,7 +96,7 @@ class Disks(WithCard):
 
     def file_system(self, name):
         device = f"/dev/{self.disks[name]}"
-        self.guest.run(write_files(device) + f"umount /mnt\ne2fsck -fn {device}\n" + check_files(device))
+        self.guest.run(guest.write_files(device) + f"umount /mnt\ne2fsck -fn {device}\n" + guest.check_files(device))
         trimmed = self.guest.run(f"rm /mnt/random4\nsed -i /random4/d /mnt/sums\nsync\nfstrim -v /mnt")
         self.assertGreater(int(trimmed.split()[-3]), 2000000, trimmed)
         self.guest.run("echo 3 >/proc/sys/vm/drop_caches\ncd /mnt\nsha256sum -c sums\ncd /\numount /mnt\n" + f"e2fsck -fn {device}")
@@ -176,11 +126,11 @@ class Disks(WithCard):
     def test_discard_of_an_encrypted_volume(self):
         """What is discarded is gone; it reads as noise, as with dm-crypt (src/volume/volume.h)."""
         self.guest.run(f"""
-yes "{PHRASE}" | head -c 4m >/tmp/d
+yes "{guest.PHRASE}" | head -c 4m >/tmp/d
 dd if=/tmp/d of=/dev/vda bs=1M oflag=direct conv=fsync 2>/dev/null
 /sbin/blkdiscard -o 1M -l 2M /dev/vda
 dd if=/dev/vda of=/tmp/r bs=1M count=4 iflag=direct 2>/dev/null
-[ "$(dd if=/tmp/r bs=1M skip=1 count=2 2>/dev/null | grep -c '{PHRASE}')" = 0 ]
+[ "$(dd if=/tmp/r bs=1M skip=1 count=2 2>/dev/null | grep -c '{guest.PHRASE}')" = 0 ]
 head -c 1m /tmp/d >/tmp/a; head -c 1m /tmp/r | cmp - /tmp/a
 tail -c 1m /tmp/d >/tmp/a; tail -c 1m /tmp/r | cmp - /tmp/a
 rm /tmp/a /tmp/d /tmp/r""")
@@ -266,8 +216,7 @@ while [ ! -e /tmp/enough ]; do
 	dd if=/dev/{device} bs=64k count=128 iflag=direct 2>/dev/null | cmp - /tmp/d
 done
 rm /tmp/enough""")
-                before = self.card.counter("outboard_queue_arrivals_total", name, stage="device")
-                outboard.wait_for("load", lambda: self.card.counter("outboard_queue_arrivals_total", name, stage="device") > before + 256)
+                self.wait_requests(name, 256)
                 self.card.call("volume", "resize", name, "--size", str(old + 32 * MIB))
                 outboard.wait_for("the guest to see it", lambda: int(self.sysfs(name, "size")) * 512 == old + 32 * MIB)
                 self.assertTrue(self.guest.running("load"))
@@ -280,18 +229,18 @@ dd if=/dev/{device} bs=1M skip={old // MIB + 24} iflag=direct 2>/dev/null | cmp 
 rm /tmp/d""")
 
     def test_reset_in_the_middle_of_writes(self):
-        """The machine is reset: the same QEMU, the same connection; the driver of the new kernel finds the disks as they should be."""
-        self.guest.run(write_files("/dev/vda", "/mnt/a") + write_files("/dev/vdb", "/mnt/b"))
+        """The machine is reset: the same QEMU, the same connection; the driver of the new kernel finds the disks in order."""
+        self.guest.run(guest.write_files("/dev/vda", "/mnt/a") + guest.write_files("/dev/vdb", "/mnt/b"))
         for where in ("a", "b"):
-            self.guest.start(f"load-{where}", f"while :; do dd if=/dev/urandom of=/mnt/{where}/junk bs=256k count=40 conv=fsync 2>/dev/null; done")
-        before = self.card.counter("outboard_queue_arrivals_total", "enc512", stage="device")
-        outboard.wait_for("load", lambda: self.card.counter("outboard_queue_arrivals_total", "enc512", stage="device") > before + 64)
+            write = f"dd if=/dev/urandom of=/mnt/{where}/junk bs=256k count=40 conv=fsync 2>/dev/null"
+            self.guest.start(f"load-{where}", f"while :; do {write}; done")
+        self.wait_requests("enc512", 64)
         self.guest.reset()
-        self.guest.run(check_files("/dev/vda", "/mnt/a") + check_files("/dev/vdb", "/mnt/b") +
+        self.guest.run(guest.check_files("/dev/vda", "/mnt/a") + guest.check_files("/dev/vdb", "/mnt/b") +
                        "umount /mnt/a /mnt/b\ne2fsck -fn /dev/vda\ne2fsck -fn /dev/vdb")
 
 
-class AtRest(WithCard):
+class AtRest(guest.WithGuests):
     """What a guest wrote on encrypted disks, opened by others."""
     units = {"unit4096": 4096, "unit512": 512}
 
@@ -304,7 +253,7 @@ class AtRest(WithCard):
             disks.append(cls.card.attach(name) + ",packed")
         writer = cls.boot("writer", disks)
         for device in ("vda", "vdb"):
-            writer.run(write_files(f"/dev/{device}") + "umount /mnt")
+            writer.run(guest.write_files(f"/dev/{device}") + "umount /mnt")
         writer.power_off()
         cls.backing, cls.keys = {}, {}
         for name in cls.units:
@@ -331,7 +280,7 @@ class AtRest(WithCard):
             with self.subTest(volume=name):
                 stored = self.read(self.backing[name])
                 self.assertGreater(len(stored) - stored.count(0), 10 * MIB, "the files that were written")
-                for known in (PHRASE.encode(), b"lost+found", b"random1", b"/mnt"):
+                for known in (guest.PHRASE.encode(), b"lost+found", b"random1", b"/mnt"):
                     self.assertNotIn(known, stored)
                 self.assertNotEqual(stored[1080:1082], b"\x53\xef")
 
@@ -341,7 +290,7 @@ class AtRest(WithCard):
                 plain = self.decrypt(name)
                 self.assertEqual(plain[1080:1082], b"\x53\xef", "the magic number of ext4's superblock")
                 for i in (1, 2, 3, 4):
-                    line = f"{PHRASE}, file {i}.\n".encode()
+                    line = f"{guest.PHRASE}, file {i}.\n".encode()
                     self.assertIn((line * (1000000 // len(line) + 1))[:4096], plain)
                 for known in (b"lost+found", b"random1"):
                     self.assertIn(known, plain)
@@ -354,146 +303,13 @@ class AtRest(WithCard):
                       "-device", f"virtio-blk-pci,drive=file{number}"]
         reader = self.boot("reader", [], *words, files=self.keys.values())
         reader.run("for module in $(cat /modules/crypt); do insmod /modules/$module; done")
-        for device, options, name in (("vda", "--sector-size 4096 --iv-large-sectors", "unit4096"), ("vdb", "--sector-size 512", "unit512")):
+        for device, options, name in (("vda", "--sector-size 4096 --iv-large-sectors", "unit4096"),
+                                      ("vdb", "--sector-size 512", "unit512")):
             with self.subTest(volume=name):
                 reader.run(f"export DM_DISABLE_UDEV=1; cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 "
                            f"--key-file /{name}.key --readonly {options} /dev/{device} {name}\n" +
-                           check_files(f"/dev/mapper/{name}", options="ro") + f"umount /mnt\ne2fsck -fn /dev/mapper/{name}")
+                           guest.check_files(f"/dev/mapper/{name}", options="ro") + f"umount /mnt\ne2fsck -fn /dev/mapper/{name}")
         reader.power_off()
-
-
-# Writes a file again and again, and compares each time what the disk has; ends when /tmp/enough exists, after one more time.
-WRITER = """
-n=0
-while :; do
-	last=$([ -e /tmp/enough ] && echo yes || true)
-	head -c 1500000 /dev/urandom >/tmp/{name}.data
-	dd if=/tmp/{name}.data of={where}/{name} bs=100k conv=fsync 2>/dev/null
-	dd if={where}/{name} bs=1500000 iflag=direct 2>/dev/null | cmp - /tmp/{name}.data
-	n=$((n + 1))
-	echo $n >/tmp/{name}.rounds.new
-	mv /tmp/{name}.rounds.new /tmp/{name}.rounds
-	[ -z "$last" ] || exit 0
-done
-"""
-
-
-class Faults(WithCard):
-    """A guest of its own for each test: something dies in it."""
-
-    def setUp(self):
-        self.number = getattr(type(self), "number", 0) + 1
-        type(self).number = self.number
-        self.volumes = []
-
-    def tearDown(self):
-        self.guest.kill_9()
-        for name in self.volumes:
-            self.card.call("volume", "detach", name)
-
-    def boot_with(self, *volumes):
-        """Volumes of (name, options of create, flags of guest-run), mounted under /mnt/NAME."""
-        self.disks, self.mounts = [], {}
-        for name, options, flags in volumes:
-            self.card.volume(name, *options)
-            self.disks.append(self.card.attach(name, "--queues", "2") + flags)
-            self.volumes.append(name)
-        self.guest = self.boot(f"guest{self.number}", self.disks, cpus=2)
-        for device, (name, _, _) in zip(("vda", "vdb"), volumes):
-            self.mounts[name] = f"/mnt/{name}"
-            self.guest.run(write_files(f"/dev/{device}", f"/mnt/{name}"))
-
-    def start_writers(self):
-        self.writers = []
-        for name, where in self.mounts.items():
-            for i in (1, 2):
-                self.writers.append(f"{name}-{i}")
-                self.guest.run(f"echo 0 >/tmp/{self.writers[-1]}.rounds")
-                self.guest.start(self.writers[-1], WRITER.format(name=self.writers[-1], where=where))
-        self.see_them_write()
-
-    def rounds(self, writer):
-        self.assertTrue(self.guest.running(writer), f"{writer} ended; the card says:\n{self.card.log()}")
-        return int(self.guest.run(f"cat /tmp/{writer}.rounds"))
-
-    def see_them_write(self):
-        """Each of them, from now on."""
-        before = {writer: self.rounds(writer) for writer in self.writers}
-        for writer in self.writers:
-            outboard.wait_for(f"{writer} to write", lambda: self.rounds(writer) > before[writer] + 1)
-
-    def check_all(self):
-        """The writers found everything they wrote, nobody saw an error, and what was there before is there still."""
-        self.guest.run("touch /tmp/enough")
-        for writer in self.writers:
-            self.guest.finish(writer)
-        self.assertEqual(self.guest.errors(), "")
-        for device, where in zip(("/dev/vda", "/dev/vdb"), self.mounts.values()):
-            self.guest.run(check_files(device, where) + f"umount {where}\ne2fsck -fn {device}")
-
-    def test_card_killed(self):
-        self.boot_with(("c1", ["--encrypted"], ",packed,queues=2"), ("c2", ["--backend", "memory", "--encrypted"], ",queues=2"))
-        self.start_writers()
-        for _ in range(3):
-            self.card.kill_9("card")
-            self.see_them_write()
-        self.check_all()
-
-    def test_card_killed_with_requests_inside(self):
-        """A rate so low that requests are surely in the card when it dies: they are done by the next one (5.2: in-flight I/O tracking)."""
-        self.boot_with(("f1", ["--encrypted"], ",queues=2"), ("f2", ["--backend", "memory"], ",packed,queues=2"))
-        self.start_writers()
-        for name in self.mounts:
-            self.card.call("volume", "limit", name, "--iops", "3")
-        for name in self.mounts:
-            outboard.wait_for("requests inside", lambda: self.inside(name) > 0)
-        self.card.kill_9("card")
-        for name in self.mounts:
-            self.wait_connected(name)  # before that, control is at work with the volume
-            self.card.call("volume", "limit", name, "--iops", "0")
-        self.see_them_write()
-        self.check_all()
-
-    def wait_connected(self, name):
-        outboard.wait_for(f"the guest at {name}", lambda: self.card.call("volume", "show", name)["attachment"]["state"] == "connected")
-
-    def inside(self, name):
-        return (self.card.counter("outboard_queue_arrivals_total", name, stage="held") -
-                self.card.counter("outboard_queue_departures_total", name, stage="held"))
-
-    def test_vault_and_control_killed(self):
-        self.boot_with(("v1", ["--encrypted"], ",packed,queues=2"))
-        self.start_writers()
-        connects = self.card.counter("outboard_volume_connects_total", "v1")
-        for name in ("vault", "control", "vault"):
-            self.card.kill_9(name)
-        self.see_them_write()
-        self.assertEqual(self.card.counter("outboard_volume_connects_total", "v1"), connects, "QEMU had to connect again")
-        self.check_all()
-        self.card.volume("v2", "--encrypted")
-        self.volumes.append("v2")
-        self.assertTrue(self.card.attach("v2"))
-
-    def test_everything_stopped_and_started(self):
-        self.boot_with(("s1", ["--encrypted"], ",packed,queues=2"), ("s2", ["--block-size", "512"], ",queues=2"))
-        self.start_writers()
-        self.card.stop()
-        self.card.start()
-        for disk, name in zip(self.disks, self.mounts):
-            self.assertEqual(self.card.call("volume", "show", name)["attachment"]["socket"], disk.split(",")[0])
-        self.see_them_write()
-        self.check_all()
-
-    def test_qemu_killed(self):
-        self.boot_with(("q1", ["--encrypted"], ",packed,queues=2"), ("q2", ["--encrypted", "--block-size", "512"], ",queues=2"))
-        self.start_writers()
-        self.guest.kill_9()
-        self.guest = self.boot(f"guest{self.number}-again", self.disks, cpus=2)
-        for device, where in zip(("/dev/vda", "/dev/vdb"), self.mounts.values()):
-            status, said = self.guest.try_run(f"e2fsck -p {device}")
-            self.assertIn(status, (0, 1), said)  # 1: the journal was replayed
-            self.guest.run(f"e2fsck -fn {device}\n" + check_files(device, where))
-        self.assertEqual(self.guest.errors(), "")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import socket
+import struct
 import subprocess
 
 import outboard
@@ -29,21 +30,51 @@ done
 """
 
 
+PHRASE = "This line is the plaintext of the guest"
+
+
+def write_files(device, where="/mnt"):
+    """A script: a file system with files, text and random, and their checksums; all of it synced."""
+    return f"""
+mkfs.ext4 -q -F {device}
+mkdir -p {where}
+mount -t ext4 {device} {where}
+cd {where}
+for i in 1 2 3 4; do yes "{PHRASE}, file $i." | head -c 1000000 >text$i; done
+for i in 1 2 3 4; do head -c 2000000 /dev/urandom >random$i; done
+sha256sum text* random* >sums
+sync
+cd /
+"""
+
+
+def check_files(device, where="/mnt", options="rw"):
+    """A script: they are what they were, read from the disk."""
+    return f"""
+mkdir -p {where}
+grep -q " {where} " /proc/mounts || mount -t ext4 -o {options} {device} {where}
+echo 3 >/proc/sys/vm/drop_caches
+cd {where}
+[ "$(sha256sum -c sums | grep -c ': OK$')" = 8 ]
+cd /
+"""
+
+
 class Broken(AssertionError):
     """A command failed in the guest, or the guest is gone."""
 
 
 class Guest:
     def __init__(self, folder, disks, *qemu_words, cpus=1, memory_mib=256, files=()):
-        """`disks`: as guest-run takes them, SOCKET[,packed][,queues=N]; the first is /dev/vda. `files` are in the guest as /NAME."""
+        """`disks`: as guest-run takes them, SOCKET[,packed][,queues=N]; the first is /dev/vda. `files`: in the guest as /NAME."""
         os.makedirs(folder, exist_ok=True)
         self.console_path = os.path.join(folder, "console")
         agent, self.qmp_path = os.path.join(folder, "agent"), os.path.join(folder, "qmp")
         script = os.path.join(folder, "agent.sh")
         with open(script, "w") as f:
             f.write(AGENT)
-        words = [os.path.join(tap.ROOT, "scripts", "guest-run"), "--timeout", "400", "--cpus", str(cpus), "--memory", str(memory_mib),
-                 "--qmp", self.qmp_path, "--kernel-output"]
+        words = [os.path.join(tap.ROOT, "scripts", "guest-run"), "--timeout", "400", "--cpus", str(cpus),
+                 "--memory", str(memory_mib), "--qmp", self.qmp_path, "--kernel-output"]
         words += [word for disk in disks for word in ("--disk", disk)]
         words += [word for name in files for word in ("--file", name)]
         words += [script, "--", "-chardev", f"socket,id=agent,path={agent},server=on,wait=off", "-serial", "chardev:agent"]
@@ -102,7 +133,8 @@ class Guest:
     def start(self, name, script):
         """Runs a script in the background, see finish()."""
         self.run(f"rm -f /tmp/{name}.status; cat >/tmp/{name}.sh <<'END OF SCRIPT'\nset -e\n{script}\nEND OF SCRIPT\n"
-                 f"( set +e; sh /tmp/{name}.sh >/tmp/{name}.out 2>&1; echo $? >/tmp/{name}.end; mv /tmp/{name}.end /tmp/{name}.status ) &")
+                 f"( set +e; sh /tmp/{name}.sh >/tmp/{name}.out 2>&1; echo $? >/tmp/{name}.end\n"
+                 f"mv /tmp/{name}.end /tmp/{name}.status ) &")
 
     def running(self, name):
         return self.try_run(f"[ -e /tmp/{name}.status ]")[0] != 0
@@ -141,6 +173,24 @@ class Guest:
     def qemu(self):
         return outboard.children(self.process.pid).get("qemu-system-x86_64")
 
+    def in_flight(self, packed):
+        """How many requests the in-flight regions list that QEMU keeps for the card ("Inflight I/O tracking" of vhost-user)."""
+        header_bytes, entry_bytes = (32, 32) if packed else (16, 16)
+        count = 0
+        with open(f"/proc/{self.qemu()}/maps") as maps, open(f"/proc/{self.qemu()}/mem", "rb") as memory:
+            for line in (line for line in maps if "memfd:outboard-inflight" in line):
+                start, end = (int(part, 16) for part in line.split()[0].split("-"))
+                memory.seek(start)
+                region = memory.read(end - start)
+                while len(region) > header_bytes:
+                    version, entries = struct.unpack_from("<HH", region, 8)
+                    if version == 0:
+                        break
+                    end_of_entries = header_bytes + entries * entry_bytes
+                    count += sum(region[header_bytes:end_of_entries:entry_bytes])
+                    region = region[(end_of_entries + 63) // 64 * 64:]
+        return count
+
     def kill_9(self):
         """Kills QEMU, in whatever it is doing."""
         if self.process.poll() is None:
@@ -151,3 +201,13 @@ class Guest:
                 self.process.terminate()
             self.process.wait(outboard.PATIENCE_S)
         self.line.close()
+
+
+class WithGuests(outboard.WithCard):
+    """A card, and guests that end with the class at the latest."""
+
+    @classmethod
+    def boot(cls, name, disks, *qemu_words, **more):
+        booted = Guest(os.path.join(cls.folder, name), disks, *qemu_words, **more)
+        cls.addClassCleanup(booted.kill_9)
+        return booted

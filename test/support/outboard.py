@@ -2,10 +2,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+import unittest
 
 import tap
 
@@ -72,8 +75,9 @@ class Outboard:
 
     def call(self, *words, check=True):
         """One command; the object it prints."""
-        done = subprocess.run([tap.build("outboard"), "--api", f"{self.state}/api.sock", "--json", *words], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+        done = subprocess.run([tap.build("outboard"), "--api", f"{self.state}/api.sock", "--json", *words],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=PATIENCE_S)
         if check and done.returncode != 0:
             raise AssertionError(f"outboard {' '.join(words)}: status {done.returncode}: {done.stdout}{done.stderr}\n{self.log()}")
         return json.loads(done.stdout)
@@ -84,9 +88,12 @@ class Outboard:
     def attach(self, name, *words):
         return self.call("volume", "attach", name, *words)["socket"]
 
+    def pid(self, name):
+        return children(self.process.pid)[f"outboard-{name}"]
+
     def kill_9(self, name):
         """The chassis starts another one; returns when that one is at work."""
-        old = children(self.process.pid)[f"outboard-{name}"]
+        old = self.pid(name)
         os.kill(old, signal.SIGKILL)
         wait_for(f"another {name}", lambda: children(self.process.pid).get(f"outboard-{name}", old) != old)
         wait_for("health", lambda: self.call("status", check=False).get("status") == "ok")
@@ -106,3 +113,20 @@ class Outboard:
             if match and wanted.items() <= dict(re.findall(r'(\w+)="([^"]*)"', match[1])).items():
                 total += int(match[2])
         return total
+
+
+class WithCard(unittest.TestCase):
+    """A folder and a card for all tests of a class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="outboard-guest-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.card = Outboard(cls.folder)
+        cls.addClassCleanup(cls.card.stop)
+
+    def random_file(self, name, size):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as f:
+            f.write(os.urandom(size))
+        return path
