@@ -30,8 +30,7 @@ static const int calls[] = {
 	SYS_readlink,
 	/* vhost-user */
 	SYS_socket, SYS_bind, SYS_listen, SYS_accept4, SYS_connect, SYS_recvmsg, SYS_sendmsg, SYS_recvfrom, SYS_sendto, SYS_shutdown,
-	SYS_eventfd2, SYS_dup, SYS_dup3, SYS_poll, SYS_ppoll, SYS_chown, SYS_fchownat, SYS_chmod, SYS_fchmodat, SYS_umask,
-	SYS_getsockopt, SYS_setsockopt,
+	SYS_eventfd2, SYS_dup, SYS_dup3, SYS_poll, SYS_ppoll, SYS_fchownat, SYS_umask, SYS_getsockopt, SYS_setsockopt,
 	/* the process */
 	SYS_futex, SYS_clock_gettime, SYS_getrandom, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid, SYS_getpid, SYS_tgkill,
 	SYS_exit, SYS_exit_group, SYS_restart_syscall, SYS_sched_yield, SYS_rseq, SYS_set_robust_list, SYS_nanosleep, SYS_clock_nanosleep,
