@@ -51,12 +51,11 @@ static void vault_ready(struct watch *watch, uint32_t events)
 {
 	struct card *card = container_of(watch, struct card, vault);
 
-	if ((events & EPOLLIN) == 0) {
-		log_error("the channel to the vault was closed");
-		loop_remove(&card->loop, watch);
-		return;
-	}
 	unwrap_ready(card);
+	if ((events & (EPOLLHUP | EPOLLERR)) == 0)
+		return;
+	log_error("the channel to the vault was closed");
+	loop_remove(&card->loop, watch);
 }
 
 static void tick(void *context)
@@ -115,6 +114,9 @@ static int watch_channels(struct card *card)
 	set_nonblocking(card->config.control_channel);
 	if (card->config.vault_channel >= 0) {
 		set_nonblocking(card->config.vault_channel);
+		rc = unwrap_open(card);
+		if (rc < 0)
+			return rc;
 		card->vault.ready = vault_ready;
 		rc = loop_add(&card->loop, &card->vault, card->config.vault_channel, EPOLLIN);
 		if (rc < 0)
@@ -161,6 +163,7 @@ int card_run(struct card *card, const struct card_config *config)
 	notify_send("READY=1");
 	rc = loop_run(&card->loop, tick, card);
 stop_discard:
+	unwrap_close(card);
 	discard_close();
 stop_pollers:
 	while (card->poller_count > 0)

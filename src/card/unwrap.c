@@ -93,23 +93,31 @@ static void take_answer(struct unwrap *u, enum vault_error error, const uint8_t 
 	free(u);
 }
 
+int unwrap_open(struct card *card)
+{
+	card->unwrap_key = secret_alloc(VAULT_KEY_BYTES);
+	if (card->unwrap_key == NULL)
+		log_error("no locked memory for a volume key: raise LimitMEMLOCK of the card");
+	return card->unwrap_key == NULL ? -ENOMEM : 0;
+}
+
+void unwrap_close(struct card *card)
+{
+	secret_free(card->unwrap_key, VAULT_KEY_BYTES);
+}
+
 void unwrap_ready(struct card *card)
 {
-	uint8_t *key = secret_alloc(VAULT_KEY_BYTES);
 	enum vault_error error;
 	uint64_t request_id;
-	int rc = -ENOMEM;
 
-	while (key != NULL && (rc = vault_unwrap_receive(card->config.vault_channel, &request_id, &error, key)) == 0) {
+	while (vault_unwrap_receive(card->config.vault_channel, &request_id, &error, card->unwrap_key) == 0) {
 		struct unwrap *u = find(card, request_id);
 
 		if (u != NULL) /* else: answered twice, or given up */
-			take_answer(u, error, key);
-		secret_wipe(key, VAULT_KEY_BYTES);
+			take_answer(u, error, card->unwrap_key);
+		secret_wipe(card->unwrap_key, VAULT_KEY_BYTES);
 	}
-	if (rc == -ENOMEM)
-		log_error("no locked memory for a volume key: raise LimitMEMLOCK of the card");
-	secret_free(key, VAULT_KEY_BYTES);
 }
 
 void unwrap_tick(struct card *card)
