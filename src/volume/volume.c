@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "volume/engine.h"
 
 /* --- the throttle's place: the target's admit --- */
@@ -237,15 +236,10 @@ void volume_unbind(struct volume *volume)
 		throttle_forget_waiters(volume->throttle, clock_tsc());
 }
 
-static const char *const op_names[] = {"read", "write", "flush", "discard", "write-zeroes", "secure-erase"};
-
 void volume_note_error(struct volume *volume, const struct blk_io *io, uint64_t offset_bytes, int error)
 {
 	struct volume_health *health = &volume->health;
 
-	if (health->errors == 0) /* a change of state; the rest is in the counters */
-		log_error("volume %s: a %s at byte %llu failed: %s; the guest was told, the volume is marked; check its storage",
-			  volume->name, op_names[io->op], (unsigned long long)offset_bytes, strerror(-error));
 	__atomic_store_n(&health->last_error, error, __ATOMIC_RELAXED);
 	__atomic_store_n(&health->last_error_offset_bytes, offset_bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&health->last_error_op, io->op, __ATOMIC_RELAXED);
