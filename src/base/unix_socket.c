@@ -1,6 +1,7 @@
 #include "base/unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,9 +25,21 @@ static int remove_stale(const struct sockaddr_un *address)
 	return rc == 0 && unlink(address->sun_path) != 0 ? -errno : rc;
 }
 
-static int bind_closed(int fd, const struct sockaddr_un *address)
+void unix_socket_tidy(const char *path)
 {
-	mode_t mask = umask(0777); /* nobody may connect before owner and mode are set */
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return;
+	strcpy(address.sun_path, path);
+	(void)remove_stale(&address); /* there is none, or it is somebody's */
+}
+
+/* Its folder may belong to somebody who puts a link to another file in its place: so it is born with its mode, and is given away
+ * without following. */
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
+{
+	mode_t mask = umask(~mode & 0777);
 	int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ? -errno : 0;
 
 	umask(mask);
@@ -47,12 +60,13 @@ int unix_socket_listen(const char *path, const struct unix_socket_owner *owner, 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	rc = bind_closed(fd, &address);
+	rc = bind_with_mode(fd, &address, owner->mode);
 	if (rc < 0)
 		goto close_fd;
-	if ((owner->uid != (uid_t)-1 || owner->gid != (gid_t)-1) && chown(path, owner->uid, owner->gid) != 0)
+	if ((owner->uid != (uid_t)-1 || owner->gid != (gid_t)-1) &&
+	    fchownat(AT_FDCWD, path, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) != 0)
 		rc = -errno;
-	else if (chmod(path, owner->mode) != 0 || listen(fd, backlog) != 0)
+	else if (listen(fd, backlog) != 0)
 		rc = -errno;
 	if (rc == 0)
 		return fd;

@@ -11,10 +11,13 @@ struct unix_socket_owner {
 };
 
 /*
- * A stream socket that listens at `path` (non-blocking, close-on-exec) with that owner and mode from its first moment on: at no
- * time is it open to more. A socket file that nobody listens on is what a killed process left, and is replaced.
+ * A stream socket that listens at `path` (non-blocking, close-on-exec) with that mode from its first moment on, and then that
+ * owner: at no time is it open to more. A socket file that nobody listens on is what a killed process left, and is replaced.
  * -errno: -EADDRINUSE when somebody listens there, -EEXIST when something that is no socket is in the way, -ENAMETOOLONG.
  */
 int unix_socket_listen(const char *path, const struct unix_socket_owner *owner, int backlog);
+
+/* Removes a socket file that nobody listens on, and nothing else. */
+void unix_socket_tidy(const char *path);
 
 #endif

@@ -226,9 +226,9 @@ static int parse_attach(struct request *r, struct device_request *out)
 	}
 	memset(out, 0, sizeof(*out));
 	memcpy(out->socket.path, path, strlen(path));
-	out->socket.uid = (uid_t)uid;
-	out->socket.gid = (gid_t)gid;
-	out->socket.mode = (mode_t)mode;
+	out->socket.owner.uid = (uid_t)uid;
+	out->socket.owner.gid = (gid_t)gid;
+	out->socket.owner.mode = (mode_t)mode;
 	out->queues = (uint16_t)queues;
 	out->packed = !json_is_false(json_object_get(r->body, "packed"));
 	out->request_id = r->id;
@@ -260,7 +260,7 @@ static void do_detach(struct request *r)
 		return;
 	}
 	if (path != NULL && device_find(r->card, &id) == NULL)
-		listen_tidy(path);
+		unix_socket_tidy(path);
 	device_detach(r->card, &id, r->id);
 }
 

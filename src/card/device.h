@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include "base/unix_socket.h"
 #include "card/card.h"
 #include "card/spec.h"
 #include "virtio/vhost_user.h"
@@ -21,9 +22,7 @@ enum { NO_REQUEST = -1 };
 
 struct device_socket {
 	char path[108]; /* sun_path */
-	uid_t uid;
-	gid_t gid;
-	mode_t mode;
+	struct unix_socket_owner owner;
 };
 
 struct device_queue {
@@ -63,6 +62,7 @@ struct device {
 	uint64_t errors_seen;
 	uint64_t error_told_ns;
 	uint64_t connects;
+	unsigned accepted; /* connections since the last tick */
 };
 
 struct device_request {
@@ -93,7 +93,6 @@ bool device_populate_step(void *card);
 void device_disconnected(struct device *device);
 
 /* ---- listen.c ---- */
-void listen_tidy(const char *path); /* removes a socket that a card left there when it was killed, and nothing else */
 int listen_open(const struct device_socket *socket, char *error, size_t error_size); /* a listening descriptor, or -errno */
 
 /* ---- unwrap.c: keys of encrypted volumes, from the vault ---- */

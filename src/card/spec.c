@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 struct fields {
 	const json_t *object;
 	char *error;
@@ -54,29 +56,15 @@ int spec_parse_uuid(const json_t *object, const char *field, struct uuid *out, c
 	return get_uuid(&(struct fields){object, error, error_size}, field, out);
 }
 
-static int hex_value(char c)
-{
-	const char digits[] = "0123456789abcdef", *at = c == '\0' ? NULL : strchr(digits, c);
-
-	return at == NULL ? -1 : (int)(at - digits);
-}
-
 static int get_blob(const struct fields *f, const char *field, struct vault_blob *out)
 {
 	const json_t *value = json_object_get(f->object, field);
-	size_t length = json_string_length(value);
+	size_t length = json_string_length(value), size;
 	const char *text = json_string_value(value);
 
-	if (text == NULL || length == 0 || length % 2 != 0 || length / 2 > VAULT_WRAPPED_MAX_BYTES)
+	if (text == NULL || strlen(text) != length || length == 0 || hex_parse(text, out->bytes, sizeof(out->bytes), &size) < 0)
 		return refuse(f, field, "must be the hex of a wrapped key");
-	for (size_t i = 0; i < length / 2; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return refuse(f, field, "must be the hex of a wrapped key");
-		out->bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	out->size = (uint16_t)(length / 2);
+	out->size = (uint16_t)size;
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
-#include "cli/hex.h"
+#include "base/hex.h"
 #include "cli/output.h"
 #include "cli/passphrase.h"
 #include "vault/vault_client.h"
@@ -126,7 +126,7 @@ static int write_key(const struct cli *cli, struct exported *secret, const char 
 	int fd, failed;
 
 	if (as_hex) {
-		hex_encode(secret->key, VAULT_KEY_BYTES, secret->hex);
+		hex_format(secret->key, VAULT_KEY_BYTES, secret->hex);
 		strcat(secret->hex, "\n");
 		data = secret->hex;
 		size = strlen(secret->hex);
@@ -153,12 +153,12 @@ static int fetch_key(const struct cli *cli, struct exported *secret, json_t **re
 
 	if (vault_seal_keypair(secret->private_key, public_key) != 0)
 		return cli_fail(cli, "crypto", "cannot make a key pair");
-	hex_encode(public_key, sizeof(public_key), recipient);
+	hex_format(public_key, sizeof(public_key), recipient);
 	status = api_call(cli, "POST", json_pack("{s:s}", "recipient", recipient), reply, "/v1/volumes/%s/export-key",
 			  cli->argument[0]);
 	if (status != 0)
 		return status;
-	if (hex_decode(field_text(*reply, "sealed"), sealed, sizeof(sealed), &sealed_size) != 0 ||
+	if (hex_parse(field_text(*reply, "sealed"), sealed, sizeof(sealed), &sealed_size) != 0 ||
 	    vault_open_sealed(secret->private_key, sealed, sealed_size, secret->key, &key_size) != 0 || key_size != VAULT_KEY_BYTES)
 		return cli_fail(cli, "protocol", "the vault's answer was altered on its way here, or is damaged");
 	return 0;
@@ -232,7 +232,7 @@ static int unlock_with(const struct cli *cli, const char *passphrase, size_t siz
 
 	if (status != 0)
 		return status;
-	if (hex_decode(field_text(status_reply, "public_key"), public_key, sizeof(public_key), &key_size) != 0 ||
+	if (hex_parse(field_text(status_reply, "public_key"), public_key, sizeof(public_key), &key_size) != 0 ||
 	    key_size != sizeof(public_key))
 		status = cli_fail(cli, "vault_unavailable", "the vault is down; \"outboard status\" tells when it is back");
 	json_decref(status_reply);
@@ -240,7 +240,7 @@ static int unlock_with(const struct cli *cli, const char *passphrase, size_t siz
 		return status;
 	if (vault_seal(public_key, (const uint8_t *)passphrase, size, sealed, &sealed_size) != 0)
 		return cli_fail(cli, "crypto", "cannot seal the passphrase");
-	hex_encode(sealed, sealed_size, text);
+	hex_format(sealed, sealed_size, text);
 	return api_call(cli, "POST", json_pack("{s:s}", "sealed", text), vault, "/v1/vault/unlock");
 }
 

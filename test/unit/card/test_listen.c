@@ -14,7 +14,7 @@ static char folder[] = "/tmp/outboard-listen-XXXXXX";
 
 static struct device_socket at(const char *name)
 {
-	struct device_socket s = {.uid = (uid_t)-1, .gid = (gid_t)-1, .mode = 0600};
+	struct device_socket s = {.owner = {.uid = (uid_t)-1, .gid = (gid_t)-1, .mode = 0600}};
 
 	snprintf(s.path, sizeof(s.path), "%s/%s", folder, name);
 	return s;
@@ -40,7 +40,7 @@ static void test_mode_is_as_asked(void **state)
 	int fd;
 
 	(void)state;
-	s.mode = 0660;
+	s.owner.mode = 0660;
 	fd = listen_open(&s, error, sizeof(error));
 	assert_true(fd >= 0);
 	assert_int_equal(stat(s.path, &st), 0);
