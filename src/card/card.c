@@ -12,6 +12,7 @@
 
 #include "base/inherited.h"
 #include "base/log.h"
+#include "card/connection.h"
 #include "card/device.h"
 #include "card/memory_store.h"
 #include "card/sandbox_card.h"
@@ -65,6 +66,7 @@ static void tick(void *context)
 	watchdog_tick(card);
 	if (++card->ticks % LOOP_TICKS_PER_SECOND != 0)
 		return;
+	connection_tick(card);
 	unwrap_tick(card);
 	health_tick(card);
 }

@@ -12,6 +12,9 @@
 #include "base/log.h"
 #include "virtio/discard.h"
 
+/* Each costs log lines and events, and a VMM may connect for ever. */
+enum { CONNECTS_PER_SECOND_MAX = 20 };
+
 static bool any_queue(const struct device *d)
 {
 	for (unsigned i = 0; i < d->queues_max; i++)
@@ -209,6 +212,18 @@ static bool hung_up(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+void connection_tick(struct card *card)
+{
+	for (unsigned i = 0; i < CARD_BUCKETS; i++)
+		list_for_each_safe (node, after, &card->devices[i]) {
+			struct device *d = list_entry(node, struct device, link);
+
+			if (d->accepted > 0 && d->listen.fd >= 0)
+				loop_change(&card->loop, &d->listen, EPOLLIN);
+			d->accepted = 0;
+		}
+}
+
 static void listen_ready(struct watch *watch, uint32_t events)
 {
 	struct device *d = container_of(watch, struct device, listen);
@@ -227,9 +242,17 @@ static void listen_ready(struct watch *watch, uint32_t events)
 		loop_change(&d->card->loop, &d->listen, 0); /* a successor may wait in the backlog until the old one is gone */
 		return;
 	}
-	config.socket = accept4(d->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (config.socket < 0)
+	if (d->accepted >= CONNECTS_PER_SECOND_MAX) {
+		loop_change(&d->card->loop, &d->listen, 0); /* until the next tick */
 		return;
+	}
+	d->accepted++;
+	config.socket = accept4(d->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (config.socket < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			d->accepted = CONNECTS_PER_SECOND_MAX; /* it stays readable, and asking again at once helps nobody */
+		return;
+	}
 	if (d->shunned) {
 		discard(config.socket);
 		return;

@@ -7,6 +7,7 @@
 void connection_listen(struct device *device, int listen_fd); /* takes listen_fd */
 /* Stops the queues, then frees the connection and calls device_disconnected(). Idempotent. */
 void connection_close(struct device *device);
+void connection_tick(struct card *card); /* once a second */
 /* virtio_blk_config.broken: on the poller. */
 void connection_queue_broken(void *device, unsigned queue, const char *why);
 

@@ -88,7 +88,9 @@ static int handle(struct vhost_user *v)
 	int rc = vhost_user_rule(m->header.request)->handle(v, m);
 	int started;
 
-	if (rc == -EPROTO || rc == -ECONNRESET || (rc < 0 && !ack))
+	if (rc < 0)
+		v->refusals++;
+	if (rc == -EPROTO || rc == -ECONNRESET || (rc < 0 && (!ack || v->refusals > VHOST_USER_REFUSALS_MAX)))
 		return fail(v, rc);
 	started = vhost_user_rings_start(v);
 	if (started < 0)

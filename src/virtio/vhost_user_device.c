@@ -188,7 +188,7 @@ int vhost_user_set_config(struct vhost_user *v, struct vhost_user_message *m)
 		rc = -EINVAL;
 	else
 		rc = v->ops->config_write(v->device, c->offset, c->data, c->size);
-	return vhost_user_wants_ack(v, m) ? rc : 0;
+	return vhost_user_wants_ack(v, m) ? vhost_user_reply_u64(v, m, rc < 0) : 0;
 }
 
 int vhost_user_set_backend_req_fd(struct vhost_user *v, struct vhost_user_message *m)

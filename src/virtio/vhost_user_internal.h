@@ -37,10 +37,13 @@ struct vhost_user {
 	uint32_t served;   /* a bit a queue: queue_start succeeded, and queue_stopped was not called since */
 	uint32_t stopping; /* a bit a queue: `waiting` holds the message up until these have stopped */
 	uint32_t outside;  /* a bit a queue: it was told that its ring lies outside the memory */
+	uint16_t refusals; /* answered with "failed": each is a log line */
 	bool waiting;
 	struct vhost_user_message *message; /* partly received, or waiting; NULL otherwise */
 	char name[];
 };
+
+enum { VHOST_USER_REFUSALS_MAX = 16 };
 
 /* Results of a handler beside 0 (done; acknowledged if the VMM asked for it) and -errno. */
 enum { VHOST_USER_REPLIED = 1 };

@@ -229,6 +229,33 @@ class Hostile(CardTest):
         self.assertEqual(bench(s, *VERIFY)["status"], 0)
 
 
+    def test_a_vmm_that_connects_for_ever_does_not_fill_the_log(self):
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        end = time.monotonic() + 3
+        tries = 0
+        while time.monotonic() < end:
+            vmm = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            vmm.setblocking(False)
+            try:
+                vmm.connect(s)
+                tries += 1
+            except BlockingIOError:  # its backlog is full
+                time.sleep(0.001)
+            vmm.close()
+        self.assertLessEqual(self.card.device("m")["connects"], 20 * 5)
+        self.assertGreater(tries, self.card.device("m")["connects"])
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
+    def test_a_vmm_that_asks_for_the_impossible_for_ever_is_cut_off(self):
+        disk = vhost_user.Disk(self.card.attach(volume("m"), self.path("m.sock")))
+        self.addCleanup(disk.close)
+        with self.assertRaises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1000):
+                disk.send(vhost_user.SET_MEM_TABLE, struct.pack("=IIQQQQ", 1, 0, 1, 4096, 1, 0), [disk.memory_fd],
+                          flags=vhost_user.VERSION | vhost_user.NEED_REPLY)
+                disk.receive()
+        self.assertLess(len(self.card.log().splitlines()), 100)
+
     def lingering(self):
         """A socket whose last close(2) takes an hour: it has data to send that nobody reads."""
         with socket.socket() as listener:
