@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The whole system under bad luck: disks that fail or fill up, keys that are wrong, processes that are killed or hang, and callers
 without manners. What must hold: one request fails, one sentence says why, everything else goes on, and it recovers by itself."""
+import json
 import os
 import random
 import re
@@ -8,9 +9,14 @@ import resource
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import tap
@@ -209,29 +215,27 @@ class Tampered(Running):
     def test_altered_and_swapped(self):
         for name in ("a", "b"):
             with self.disk(self.make(name, "--encrypted")) as disk:
-                self.assertEqual(disk.write(0, BLOCK), vhost_user.S_OK)
+                self.assertEqual(disk.write(8 * MIB, BLOCK), vhost_user.S_OK)
             self.call("volume", "detach", name)
-        plain = self.make("plain")
-        flip_a = "UPDATE volumes SET wrapped_dek = flip(wrapped_dek, {}) WHERE name = 'a'"
+        plain = self.make("plain", "--backend", "memory")
+        flip_a = "UPDATE volumes SET wrapped_dek = flip(wrapped_dek, 30) WHERE name = 'a'"
         swap = "UPDATE volumes SET wrapped_dek = other(name) WHERE name IN ('a', 'b')"
         flip_kek = "UPDATE keks SET wrapped = flip(wrapped, 20)"
-        self.alter(flip_a.format(30))
+        self.alter(flip_a)
         self.check_refused("a")
         self.check_clean(self.attach("b"))
-        self.alter(flip_a.format(30), flip_a.format(95))
-        self.check_refused("a")
-        self.wait_for("b", lambda: self.state_of("b") == "waiting")
-        self.alter(flip_a.format(95))
-        self.alter("DELETE FROM attachments WHERE volume_id = (SELECT id FROM volumes WHERE name = 'b')", swap)
-        self.check_refused("a", "b")
+        self.alter(flip_a, "DELETE FROM attachments WHERE volume_id = (SELECT id FROM volumes WHERE name = 'b')")
+        self.check_clean(self.attach("a"))
+        self.call("volume", "detach", "a")
         self.alter(swap)
-        self.alter(flip_kek)
+        self.check_refused("a", "b")
+        self.alter(swap, flip_kek)
         self.check_refused("a", "b")
         self.wait_for("the plain volume", lambda: self.state_of("plain") == "waiting")
         self.check_clean(plain)
         self.alter(flip_kek)
-        with self.disk(self.attach("a")) as disk:
-            self.assertEqual(disk.read(0, 4096), (vhost_user.S_OK, BLOCK), "whole again")
+        with self.disk(self.attach("b")) as disk:
+            self.assertEqual(disk.read(8 * MIB, 4096), (vhost_user.S_OK, BLOCK), "whole again")
 
     def test_altered_while_it_is_attached(self):
         self.make("a", "--encrypted")
@@ -341,6 +345,24 @@ class Secrets(Running):
         """Every 16 bytes of it: a key schedule begins with the key itself, so that is found as well."""
         return [key[i:i + 16] for i in range(0, len(key), 16)]
 
+    def keys_above(self, dek):
+        """[root key, key derived from it, KEK], by another implementation, from root.h's and wrap.h's description; must lead to `dek`."""
+        self.stop()
+        with open(os.path.join(self.state, "vault.key"), "rb") as f:
+            root = f.read()
+        with sqlite3.connect(os.path.join(self.state, "control.db")) as db:
+            kek_id, kek_version, wrapped_kek, volume_id, dek_version, wrapped_dek = db.execute(
+                "SELECT k.id, k.version, k.wrapped, v.id, v.dek_version, v.wrapped_dek FROM volumes v JOIN keks k ON k.id = v.kek_id").fetchone()
+        db.close()
+        wrapping = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"outboard root wrap v1").derive(root)
+        kek_name = kek_id + struct.pack("<I", kek_version)
+        kek = AESGCM(wrapping).decrypt(wrapped_kek[4:16], wrapped_kek[16:], b"outboard kek v1\0" + kek_name + wrapped_kek[:4])
+        data = b"outboard dek v1\0" + volume_id + struct.pack("<I", dek_version) + kek_name + wrapped_dek[:4]
+        self.assertEqual(AESGCM(kek).decrypt(wrapped_dek[4:16], wrapped_dek[16:], data), dek)
+        self.start()
+        self.wait_for("the volume", lambda: self.state_of("d") == "waiting")
+        return [root, wrapping, kek]
+
     def look(self, needles):
         found, searched = search_processes(needles)
         ours = {self.chassis.pid, *descendants(self.chassis.pid)}
@@ -361,8 +383,11 @@ class Secrets(Running):
         self.assertIn(f"process {planted.pid} (sleep)", search_processes([key[:32].hex().encode()])[0], "and in a process")
         planted.kill()
         planted.wait()
+        root, *above = self.keys_above(key)
         load = self.load(path)
-        self.assertEqual(self.look(self.needles(key)), [])
+        self.volume("made", "--encrypted")  # the vault has just worked with all of them
+        self.assertEqual(self.look([n for k in (key, *above) for n in self.needles(k)]), [])
+        self.assertEqual(search_processes(self.needles(root))[0], [], "its file is the only place of the root key")
         self.assertEqual(self.look([key.hex().encode()[i:i + 32] for i in range(0, 128, 32)]), [], "nor in hexadecimal")
         for name in ("card", "vault"):
             os.kill(self.children()[name], signal.SIGSEGV)
@@ -404,7 +429,9 @@ class Api(Running):
 
     def test_many_at_once(self):
         self.assertEqual(len(self.at_once(150, "status")), 1)
-        self.assertEqual(len(self.at_once(30, "volume", "create", "same", "--size", "1M", "--backend", "null")), 1)
+        outcomes = [json.loads(o) for o in self.at_once(30, "volume", "create", "same", "--size", "1M", "--backend", "null")]
+        self.assertEqual(len([o for o in outcomes if "id" in o]), 1, "one volume, and the same for all")
+        self.assertLessEqual({o["error"]["code"] for o in outcomes if "id" not in o}, {"volume_busy"})
 
     def test_clients_that_say_nothing_or_little(self):
         silent = [self.connect() for _ in range(300)]

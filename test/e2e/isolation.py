@@ -14,7 +14,7 @@ import vhost_user
 from running import MIB, PATIENCE_S, Neighbour, Running
 from vhost_user import Disk, Front
 
-BREAKS_RULES = {"bad-index", "loop", "truncate-memory"}  # a ring that makes no sense; the rest is only excessive, or fails alone
+BREAKS_RULES = ("bad-index", "loop", "truncate-memory")  # a ring that makes no sense; the rest is only excessive, or fails alone
 STORMS = ("kick-storm", "giant")
 
 
@@ -39,11 +39,11 @@ class Guests(Running):
             self.assertEqual(disk.read(0, 4096), (vhost_user.S_OK, b"\x77" * 4096), mode)
         return reason
 
-    def check_modes(self, *more):
+    def check_modes(self, modes, *more):
         card = self.children()["card"]
         path = self.make("hostile", "--backend", "memory")
         neighbour = self.neighbour()
-        for mode in ("kick-storm", "giant", "bad-index", "loop", "out-of-region", "vanish", "truncate-memory"):
+        for mode in modes:
             with self.subTest(mode=mode):
                 before = self.log().count("broke the rules")
                 reason = self.check_misdeed(path, mode, *more)
@@ -55,10 +55,10 @@ class Guests(Running):
         self.assertEqual(self.show("hostile")["health"]["state"], "ok", "a guest's faults are not the volume's")
 
     def test_split_rings(self):
-        self.check_modes()
+        self.check_modes((*STORMS, "vanish", "out-of-region", *BREAKS_RULES))
 
     def test_packed_rings(self):
-        self.check_modes("--packed")
+        self.check_modes(("out-of-region", *BREAKS_RULES), "--packed")
 
     def test_storms_on_a_file_beside_an_encrypted_neighbour(self):
         storms = [self.misbehave(self.make(mode), mode, "--packed") for mode in STORMS]
