@@ -9,6 +9,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,12 +213,16 @@ static void truncate_memory(struct hostile *h)
 static void full_call(struct hostile *h)
 {
 	const uint64_t most = UINT64_MAX - 1;
+	struct pollfd first = {.fd = h->ring->call_fd, .events = POLLIN};
+	uint64_t count;
 	uint16_t tags[DEPTH];
 
 	lay_reads(h);
 	for (uint16_t tag = 0; tag < DEPTH; tag++)
 		tags[tag] = tag;
-	if (write(h->ring->call_fd, &most, sizeof(most)) != sizeof(most) ||
+	/* The back end calls when it starts to serve: after that the counter is ours. */
+	if (poll(&first, 1, -1) != 1 || read(h->ring->call_fd, &count, sizeof(count)) != sizeof(count) ||
+	    write(h->ring->call_fd, &most, sizeof(most)) != sizeof(most) ||
 	    fcntl(h->ring->call_fd, F_SETFL, fcntl(h->ring->call_fd, F_GETFL) & ~O_NONBLOCK) != 0)
 		perror("hostile_blk: call");
 	driver_ring_arm(h->ring);
