@@ -46,7 +46,7 @@ struct card {
 	struct list unwraps;	/* struct unwrap: asked of the vault, not answered yet */
 	uint64_t unwrap_last_id;
 	uint8_t *unwrap_key; /* secret: the key of an answer, until the volume has copied it */
-	struct list outbox; /* messages to control that its socket did not take yet */
+	struct list outbox;  /* messages to control that its socket did not take yet */
 	unsigned outbox_count;
 	unsigned ticks;
 	bool stopping;

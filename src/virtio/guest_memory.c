@@ -11,7 +11,10 @@
 
 #include "virtio/mapping_guard.h"
 
-enum { HOST_MEMORY_MULTIPLE_MAX = 4, PAGE_BYTES = 4096 }; /* the smallest page of every architecture we run on; regions are multiples of it */
+enum {
+	HOST_MEMORY_MULTIPLE_MAX = 4,
+	PAGE_BYTES = 4096
+}; /* the smallest page of every architecture we run on; regions are multiples of it */
 
 void guest_memory_init(struct guest_memory *m)
 {

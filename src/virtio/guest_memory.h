@@ -26,7 +26,7 @@ struct guest_region {
 
 struct guest_memory {
 	uint32_t count;
-	bool lost;					 /* a region was truncated under us; stays set until guest_memory_clear() */
+	bool lost;		      /* a region was truncated under us; stays set until guest_memory_clear() */
 	struct guest_region *regions; /* [count], sorted by guest_addr, never overlapping */
 };
 

@@ -28,8 +28,8 @@ struct virtqueue;      /* one of its queues, while it is served */
 struct inflight_queue; /* virtio/inflight.h */
 
 enum {
-	VIRTIO_WORKER_REQUESTS_DEFAULT = 4096, /* in flight at once on a poller; beyond that requests wait in their rings */
-	VIRTIO_BLK_BATCH_MAX = 32,	       /* requests taken in one visit */
+	VIRTIO_WORKER_REQUESTS_DEFAULT = 4096,	/* in flight at once on a poller; beyond that requests wait in their rings */
+	VIRTIO_BLK_BATCH_MAX = 32,		/* requests taken in one visit */
 	VIRTIO_BLK_VISIT_BYTES_MAX = 256 << 10, /* bytes started in one visit, and what crosses it; larger requests are cut */
 	VIRTIO_BLK_SEG_MAX = 126,
 	VIRTIO_BLK_DISCARD_SEG_MAX = 16, /* ranges in a DISCARD, WRITE_ZEROES or SECURE_ERASE */

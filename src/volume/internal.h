@@ -128,7 +128,7 @@ struct volume {
 	};
 	struct cipher cipher;
 	struct volume_rate rate;
-	uint64_t rate_size_bytes; /* what gp2's baseline was last computed for */
+	uint64_t rate_size_bytes;  /* what gp2's baseline was last computed for */
 	struct throttle *throttle; /* NULL: never had a rate */
 	struct account queue;
 	struct volume_health health;

@@ -25,8 +25,8 @@ struct script {
 	unsigned times;	  /* how many of them, from the first on */
 	unsigned seen[PIECE_STEP + 1];
 	unsigned durable;
-	unsigned pieces_max; /* of one volume */
-	bool had_its_share; /* of the buffers */
+	unsigned pieces_max;	/* of one volume */
+	bool had_its_share;	/* of the buffers */
 	uint64_t changed_bytes; /* where the last changed piece was */
 	char order[64];		/* first letters of what completed: r w s p z */
 };
