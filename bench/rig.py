@@ -190,13 +190,20 @@ class Peer:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="outboard-peer-", dir="/dev/shm")
+        try:
+            self._start()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        return self
+
+    def _start(self):
         self.socket = os.path.join(self.folder, "blk.sock")
         arguments = ["taskset", "-c", str(CARD_CORE), "qemu-storage-daemon", *self._blockdev(), "--export",
                      f"type=vhost-user-blk,id=e,node-name=n,addr.type=unix,addr.path={self.socket},writable=on,num-queues=1,"
                      "logical-block-size=4096"]
         self.process = subprocess.Popen(arguments)
         wait_until(lambda: os.path.exists(self.socket), "qemu-storage-daemon", self.process)
-        return self
 
     def _blockdev(self):
         if self.kind == "null":
@@ -207,9 +214,10 @@ class Peer:
             fill(image, self.size_bytes)
             return [*file, "--blockdev", "driver=raw,node-name=n,file=f"]
         secret = f"secret,id=s,data={SECRET}"
-        subprocess.run(["qemu-img", "create", "-q", "--object", secret, "-f", "luks", "-o",
-                        "key-secret=s,cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64,iter-time=10", image,
-                        str(self.size_bytes)], check=True)
+        create = ["qemu-img", "create", "-q", "--object", secret, "-f", "luks", "-o",
+                  "key-secret=s,cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64,iter-time=10", image, str(self.size_bytes)]
+        # It times its key derivation first, and gives up ("Unable to get accurate CPU usage") when that was disturbed.
+        wait_until(lambda: subprocess.run(create, stderr=subprocess.DEVNULL).returncode == 0, "qemu-img create -f luks")
         return ["--object", secret, *file, "--blockdev", "driver=luks,node-name=n,file=f,key-secret=s"]
 
     def __exit__(self, *_):
