@@ -256,6 +256,7 @@ static int open_all(struct process *p, const struct options *o)
 	int keeper, card, rc;
 
 	list_init(&c->busy);
+	settle_open(c);
 	keeper = nbd_keeper_fork(); /* first: it inherits nothing else */
 	if (keeper < 0)
 		return keeper;
@@ -276,8 +277,6 @@ static int open_all(struct process *p, const struct options *o)
 		rc = watch_signals(p);
 	if (rc == 0)
 		rc = peer_open(&c->nbd, keeper, &c->events);
-	if (rc == 0)
-		settle_open(c);
 	return rc < 0 ? rc : card_open(c, card);
 }
 

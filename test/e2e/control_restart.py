@@ -317,6 +317,12 @@ class Store(ControlTest):
         self.assertNotEqual(process.wait(), 0)
         self.assertIn("cannot use the state directory", self.log())
 
+    def test_nowhere_to_listen(self):
+        process = self.spawn("outboard-control", ("--state-dir", self.state, "--api", "/nonexistent/api.sock"),
+                             {"card": self.card.theirs, "vault": self.vault_ours})
+        self.assertEqual(process.wait(), 1, self.log())
+        self.assertIn("cannot listen on /nonexistent/api.sock", self.log())
+
     def test_a_deleted_key_is_nowhere(self):
         """Crypto-erase: the wrapped key is in no file of the state directory any more."""
         self.start()
