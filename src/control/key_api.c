@@ -67,10 +67,10 @@ void api_key_delete(struct control *control, struct http_request *request)
 		return;
 	rc = store_key_delete(&control->store, name);
 	if (rc == -EBUSY || rc == -EEXIST) {
-		failure_set(
-			&failure, ERROR_KEY_IN_USE,
-			"Key \"%s\" wraps the data keys of %lld volumes. Move them to another key first (`outboard key rewrap`).",
-			name, (long long)row.volumes);
+		failure_set(&failure, ERROR_KEY_IN_USE,
+			    "Key \"%s\" wraps the data keys of %lld volume%s. Move them to another key first (`outboard volume "
+			    "rewrap`).",
+			    name, (long long)row.volumes, row.volumes == 1 ? "" : "s");
 		http_fail(request, &failure);
 	} else if (rc < 0) {
 		fail_store(request, rc, "delete the key");

@@ -140,7 +140,7 @@ class Contract(ControlTest):
         self.expect(404, "GET", "/v1/keys/no")
         self.assertEqual(self.expect(200, "POST", "/v1/keys/default/rotate", {}).json, {"name": "default", "version": 2, "rewrapped": 1})
         self.expect(404, "POST", "/v1/keys/no/rotate", {})
-        self.expect(409, "DELETE", "/v1/keys/default", code="key_in_use")
+        self.assertIn("of 1 volume. Move", self.expect(409, "DELETE", "/v1/keys/default", code="key_in_use").text)
         self.assertEqual(self.expect(200, "POST", "/v1/volumes/e/rewrap", {"kek": "k"}).json["kek"], "k")
         self.expect(409, "POST", "/v1/volumes/p/rewrap", {"kek": "k"}, "not_encrypted")
         self.expect(409, "POST", "/v1/volumes/p/export-key", {"recipient": PUBLIC_KEY}, "not_encrypted")
