@@ -8,7 +8,7 @@
 
 #include "base/size.h"
 
-enum { KEYS_MAX = 32, BUFFERS_MIN_BYTES = 4 << 20 };
+enum { KEYS_MAX = 32, BUFFERS_MIN_BYTES = 4 << 20, CORES_MAX = 4096 };
 
 struct parse {
 	struct chassis_config *config;
@@ -35,15 +35,20 @@ static const char *copy(char to[CONFIG_VALUE_SIZE], const char *value)
 static const char *set_cores(struct chassis_config *config, const char *value)
 {
 	static const char wanted[] = "auto, or core numbers such as 1,3";
+	bool seen[CORES_MAX] = {false};
 	const char *c = value;
 
 	if (strcmp(value, "auto") == 0)
 		return copy(config->cores, value);
 	for (;;) {
+		unsigned long core;
 		char *end;
 
-		if (!isdigit((unsigned char)*c) || strtoul(c, &end, 10) >= 4096)
+		if (!isdigit((unsigned char)*c) || (core = strtoul(c, &end, 10)) >= CORES_MAX)
 			return wanted;
+		if (seen[core])
+			return "auto, or core numbers such as 1,3, each once";
+		seen[core] = true;
 		if (*end == '\0')
 			return copy(config->cores, value);
 		if (*end != ',')

@@ -271,10 +271,15 @@ static int read_config(struct chassis_config *config, const char *path)
 		log_error("cannot read the configuration file %s: %s", path, strerror(errno));
 		return -1;
 	}
+	errno = 0;
 	rc = config_read(config, file, error);
-	fclose(file);
-	if (rc != 0)
+	if (ferror(file)) { /* a directory opens, and then reads as if it were empty */
+		log_error("cannot read the configuration file %s: %s", path, strerror(errno));
+		rc = -1;
+	} else if (rc != 0) {
 		log_error("%s:%s", path, error);
+	}
+	fclose(file);
 	return rc;
 }
 

@@ -214,6 +214,7 @@ class Refusal(ChassisTest):
                            ("[card]\n\ncores = x\n", '3: "cores" must be auto, or core numbers such as 1,3, not "x"'),
                            ("[card]\ncores = 1\ncores = 2\n", '3: "cores" is given twice'),
                            ("[card]\ncores = 1,\n", '2: "cores" must be'),
+                           ("[card]\ncores = 1,0,1\n", '2: "cores" must be auto, or core numbers such as 1,3, each once'),
                            ("[card]\nhuge_pages = maybe\n", '2: "huge_pages" must be auto, on or off'),
                            ("[card]\nbuffers = 3\n", '2: "buffers" must be a size'),
                            ("[vault]\nroot = file:relative\n", '2: "root" must be'),
@@ -229,6 +230,7 @@ class Refusal(ChassisTest):
 
     def test_missing_files(self):
         self.assertIn("cannot read the configuration file /nonexistent", self.refused("--config", "/nonexistent"))
+        self.assertIn(f"cannot read the configuration file {self.bin}: Is a directory", self.refused("--config", self.bin))
         self.assertIn("cannot read the root key /nonexistent", self.refused(config="[vault]\nroot = file:/nonexistent\n"))
         self.assertIn("cannot read the passphrase file /nonexistent",
                       self.refused(config="[vault]\nroot = passphrase\npassphrase_file = /nonexistent\n"))
