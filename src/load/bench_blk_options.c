@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,51 +13,57 @@
 
 enum { REQUEST_BYTES_MAX = 16 << 20, SECONDS_MAX = 7 * 24 * 3600, CPU_MAX = 1023 };
 
-static const char help[] =
-	"Usage: outboard bench blk --socket SOCKET [options]\n"
-	"\n"
-	"Loads a vhost-user-blk device the way a guest's driver does, and says how fast it is. Works against any back end: a "
-	"volume\n"
-	"attached with `outboard volume attach`, qemu-storage-daemon, SPDK. The device must not be in use by a guest.\n"
-	"\n"
-	"  --socket SOCKET   the back end's vhost-user socket (what `volume attach` printed)\n"
-	"\n"
-	"What to do\n"
-	"  --rw KIND         randread (default), randwrite, read, write: at random or in sequence; mixed: at random, 70 % reads.\n"
-	"                    WRITES DESTROY what is on the device.\n"
-	"  --bs SIZE         bytes a request, such as 512, 4K (default), 64K, 1M\n"
-	"  --qd N            requests in flight on each queue (default 128); 1 measures latency\n"
-	"  --queues N        queues, all driven from one thread (default 1)\n"
-	"  --seconds N       how long (default 5)\n"
-	"  --region SIZE     only the first SIZE bytes of the device (default: all; with --verify at most 1G)\n"
-	"  --rate IOPS       start that many requests a second, whether or not earlier ones are done (open loop): latency then "
-	"counts\n"
-	"                    from when a request was due, so a stall shows in full. Default: replace each request as it completes\n"
-	"\n"
-	"How to do it\n"
-	"  --packed          packed rings (default: split)\n"
-	"  --indirect        one ring slot a request, with an indirect table (default: chained descriptors)\n"
-	"  --ring-size N     rings of at least N slots, as a guest's driver has (often 128 or 256). Default: as small as --qd "
-	"allows,\n"
-	"                    which at low queue depths saves the two sides some cache misses\n"
-	"  --cpu N           run on that processor; give the back end another one\n"
-	"\n"
-	"Checking\n"
-	"  --verify          write self-describing blocks over the region first, run the load, read everything back; each read is\n"
-	"                    checked for lost, stale, misdirected and damaged blocks. DESTROYS what is on the device.\n"
-	"  --reconnect N     when the back end goes away, try for N seconds to reach it again, and go on where it was\n"
-	"\n"
-	"  --json            one JSON object on standard output instead of text\n"
-	"  --help            this text\n"
-	"\n"
-	"Exit status: 0 all requests succeeded; 1 some failed, blocks were wrong, or the back end failed; 2 the options make no "
-	"sense.\n"
-	"\n"
-	"Examples\n"
-	"  outboard bench blk --socket /run/outboard/vol1.sock --qd 1                       latency of a 4 KiB read\n"
-	"  outboard bench blk --socket /run/outboard/vol1.sock --bs 64K --rw read --qd 32   throughput\n"
-	"  outboard bench blk --socket /run/outboard/vol1.sock --rw mixed --verify --reconnect 30\n"
-	"                                                                    is anything lost when the card is killed?\n";
+static const char help[] = "Usage: outboard bench blk --socket SOCKET [options]\n"
+			   "\n"
+			   "Loads a vhost-user-blk device the way a guest's driver does, and says how fast it is.\n"
+			   "Works against any back end: a volume attached with `outboard volume attach`,\n"
+			   "qemu-storage-daemon, SPDK. The device must not be in use by a guest.\n"
+			   "\n"
+			   "  --socket SOCKET   the back end's vhost-user socket (what `volume attach` printed)\n"
+			   "\n"
+			   "What to do\n"
+			   "  --rw KIND         randread (default), randwrite, read, write: at random or in\n"
+			   "                    sequence; mixed: at random, 70 % reads.\n"
+			   "                    WRITES DESTROY what is on the device.\n"
+			   "  --bs SIZE         bytes a request, such as 512, 4K (default), 64K, 1M\n"
+			   "  --qd N            requests in flight on each queue (default 128); 1 measures latency\n"
+			   "  --queues N        queues, all driven from one thread (default 1)\n"
+			   "  --seconds N       how long (default 5)\n"
+			   "  --region SIZE     only the first SIZE bytes of the device (default: all; with\n"
+			   "                    --verify at most 1G)\n"
+			   "  --rate IOPS       start that many requests a second, whether or not earlier ones are\n"
+			   "                    done (open loop): latency then counts from when a request was due,\n"
+			   "                    so a stall shows in full. Default: replace each as it completes\n"
+			   "\n"
+			   "How to do it\n"
+			   "  --packed          packed rings (default: split)\n"
+			   "  --indirect        one ring slot a request, with an indirect table (default: chained\n"
+			   "                    descriptors)\n"
+			   "  --ring-size N     rings of at least N slots, as a guest's driver has (often 128 or\n"
+			   "                    256). Default: as small as --qd allows, which at low queue depths\n"
+			   "                    saves the two sides some cache misses\n"
+			   "  --cpu N           run on that processor; give the back end another one\n"
+			   "\n"
+			   "Checking\n"
+			   "  --verify          write self-describing blocks over the region first, run the load,\n"
+			   "                    read everything back; each read is checked for lost, stale,\n"
+			   "                    misdirected and damaged blocks. DESTROYS what is on the device.\n"
+			   "  --reconnect N     when the back end goes away, try for N seconds to reach it again,\n"
+			   "                    and go on where it was\n"
+			   "\n"
+			   "  --json            one JSON object on standard output instead of text\n"
+			   "  --help            this text\n"
+			   "\n"
+			   "Exit status: 0 all requests succeeded; 1 some failed, blocks were wrong, or the back end\n"
+			   "failed; 2 the options make no sense.\n"
+			   "\n"
+			   "Examples\n"
+			   "  outboard bench blk --socket /run/outboard/vol1.sock --qd 1\n"
+			   "      latency of a 4 KiB read\n"
+			   "  outboard bench blk --socket /run/outboard/vol1.sock --bs 64K --rw read --qd 32\n"
+			   "      throughput\n"
+			   "  outboard bench blk --socket /run/outboard/vol1.sock --rw mixed --verify --reconnect 30\n"
+			   "      is anything lost when the card is killed?\n";
 
 enum {
 	OPT_SOCKET = 1,
@@ -72,6 +80,28 @@ enum {
 	OPT_HELP
 };
 
+/* With --json what makes no sense is an object, too. */
+static bool wants_json;
+
+__attribute__((format(printf, 1, 2))) static void wrong(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+	json_t *object;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (!wants_json) {
+		fprintf(stderr, "bench blk: %s\n", text);
+		return;
+	}
+	object = json_pack("{s:{s:s,s:s}}", "error", "code", "usage", "message", text);
+	json_dumpf(object, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(object);
+}
+
 static bool parse_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
 	char *end;
@@ -80,8 +110,7 @@ static bool parse_number(const char *name, const char *text, uint64_t min, uint6
 	errno = 0;
 	v = strtoull(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || strchr(text, '-') != NULL || v < min || v > max) {
-		fprintf(stderr, "bench blk: --%s %s: give a number from %llu to %llu\n", name, text, (unsigned long long)min,
-			(unsigned long long)max);
+		wrong("--%s %s: give a number from %llu to %llu", name, text, (unsigned long long)min, (unsigned long long)max);
 		return false;
 	}
 	*out = v;
@@ -92,8 +121,8 @@ static bool parse_size(const char *name, const char *text, uint64_t max, uint64_
 {
 	if (size_parse(text, out) == 0 && *out >= BLK_SECTOR_BYTES && *out <= max && *out % BLK_SECTOR_BYTES == 0)
 		return true;
-	fprintf(stderr, "bench blk: --%s %s: give a multiple of 512 bytes, such as 4096, 64K or 1G%s\n", name, text,
-		max == REQUEST_BYTES_MAX ? ", up to 16M" : "");
+	wrong("--%s %s: give a multiple of 512 bytes, such as 4096, 64K or 1G%s", name, text,
+	      max == REQUEST_BYTES_MAX ? ", up to 16M" : "");
 	return false;
 }
 
@@ -114,7 +143,7 @@ static bool parse_rw(struct bench_blk_options *o, const char *text)
 		o->random = kinds[i].random;
 		return true;
 	}
-	fprintf(stderr, "bench blk: --rw %s: give one of randread, randwrite, read, write, mixed\n", text);
+	wrong("--rw %s: give one of randread, randwrite, read, write, mixed", text);
 	return false;
 }
 
@@ -173,15 +202,15 @@ static bool parse_option(struct bench_blk_options *o, int option, const char *te
 static bool check(const struct bench_blk_options *o, int argc, char **argv)
 {
 	if (optind < argc) {
-		fprintf(stderr, "bench blk: '%s': every option has a name; see --help\n", argv[optind]);
+		wrong("'%s': every option has a name; see --help", argv[optind]);
 		return false;
 	}
 	if (o->socket_path == NULL) {
-		fprintf(stderr, "bench blk: --socket is missing: the path that `outboard volume attach` printed; see --help\n");
+		wrong("--socket is missing: the path that `outboard volume attach` printed; see --help");
 		return false;
 	}
 	if (o->region_bytes != 0 && o->region_bytes < o->request_bytes) {
-		fprintf(stderr, "bench blk: --region is smaller than one request (--bs)\n");
+		wrong("--region is smaller than one request (--bs)");
 		return false;
 	}
 	return true;
@@ -218,12 +247,14 @@ enum bench_blk_parsed bench_blk_options_parse(struct bench_blk_options *o, int a
 					.request_bytes = 4096,
 					.seconds = 5,
 					.cpu = -1};
+	wants_json = false;
+	for (int i = 1; i < argc; i++)
+		wants_json |= strcmp(argv[i], "--json") == 0;
 	opterr = 0;
 	optind = 0; /* glibc: start over, somebody may have used getopt before us */
 	while ((option = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
 		if (option == '?' || option == ':') {
-			fprintf(stderr, "bench blk: %s: %s; see --help\n", argv[optind - 1],
-				option == ':' ? "a value is missing" : "no such option");
+			wrong("%s: %s; see --help", argv[optind - 1], option == ':' ? "a value is missing" : "no such option");
 			return BENCH_BLK_WRONG;
 		}
 		if (option == OPT_HELP || option == 'h') {

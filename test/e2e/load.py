@@ -155,6 +155,12 @@ class LoadClient(PeerTest):
                                       stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
                 self.assertEqual(done.returncode, 2)
                 self.assertIn(says, done.stderr)
+                done = subprocess.run([tap.build("outboard"), "bench", "blk", "--socket", "x", "--json", *arguments], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+                self.assertEqual((done.returncode, done.stderr), (2, ""))
+                error = json.loads(done.stdout)["error"]
+                self.assertEqual(error["code"], "usage")
+                self.assertIn(says, error["message"])
         done = subprocess.run([tap.build("outboard"), "bench", "blk"], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
         self.assertEqual(done.returncode, 2)
         self.assertIn("--socket", done.stderr)
