@@ -206,6 +206,39 @@ out:
 	return rc;
 }
 
+/*
+ * The API speaks of fields of a body; who typed a command knows its options: `Field "size_bytes" must be ...` becomes
+ * `--size, in bytes, must be ...`. What is no option of the command stays as it is.
+ */
+static void name_option(const struct cli *cli, struct api_error *error)
+{
+	static const char *const units[] = {"_bytes", "_mib"};
+	char field[64], message[sizeof(error->message)];
+	const char *unit = NULL;
+	int end = 0;
+
+	if (sscanf(error->message, "Field \"%63[a-z_]\"%n", field, &end) != 1 || end == 0)
+		return;
+	for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]) && unit == NULL; i++) {
+		char *suffix = field + strlen(field) - strlen(units[i]);
+
+		if (suffix > field && strcmp(suffix, units[i]) == 0) {
+			*suffix = '\0';
+			unit = i == 0 ? ", in bytes," : ", in MiB,";
+		}
+	}
+	for (char *c = field; *c != '\0'; c++)
+		if (*c == '_')
+			*c = '-';
+	for (const struct cli_option *o = cli->command->options; o != NULL && o->name != NULL; o++) {
+		if (strcmp(o->name, field) != 0)
+			continue;
+		snprintf(message, sizeof(message), "--%s%s%s", field, unit != NULL ? unit : "", error->message + end);
+		strcpy(error->message, message);
+		return;
+	}
+}
+
 int api_call(const struct cli *cli, const char *method, json_t *body, json_t **reply, const char *path_format, ...)
 {
 	struct api_error error;
@@ -218,5 +251,8 @@ int api_call(const struct cli *cli, const char *method, json_t *body, json_t **r
 	va_end(args);
 	rc = api_request(cli->api_socket, cli->api_patience_s, method, path, body, reply, &error);
 	json_decref(body);
-	return rc == 0 ? 0 : cli_fail(cli, error.code, "%s", error.message);
+	if (rc == 0)
+		return 0;
+	name_option(cli, &error);
+	return cli_fail(cli, error.code, "%s", error.message);
 }

@@ -37,6 +37,7 @@ bool field_is_set(const json_t *object, const char *name)
 
 void print_limits(const json_t *volume)
 {
+	static const char burst[] = ", but for burst credits: 3 IOPS a GiB (at least 100), 3000 while there are credits";
 	char iops[32] = "any number of requests", throughput[32] = "any rate";
 
 	if (field_is_set(volume, "iops"))
@@ -44,9 +45,9 @@ void print_limits(const json_t *volume)
 	if (field_is_set(volume, "throughput_mib"))
 		snprintf(throughput, sizeof(throughput), "%llu MiB/s", (unsigned long long)field_number(volume, "throughput_mib"));
 	if (!field_is_set(volume, "iops") && !field_is_set(volume, "throughput_mib"))
-		print_field("limits", "none%s", field_true(volume, "burst") ? ", with burst credits" : "");
+		print_field("limits", "none%s", field_true(volume, "burst") ? burst : "");
 	else
-		print_field("limits", "%s, %s%s", iops, throughput, field_true(volume, "burst") ? ", with burst credits" : "");
+		print_field("limits", "%s, %s%s", iops, throughput, field_true(volume, "burst") ? burst : "");
 }
 
 void print_tags(const json_t *tags)

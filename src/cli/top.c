@@ -39,17 +39,17 @@ static void format_digits(double value, const char *unit, char text[16])
 	snprintf(text, 16, "%.*f%s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, unit);
 }
 
-/* "870 ns", "12.3 us", "4.56 ms", "1.20 s" */
+/* "870ns", "12.3us", "4.56ms", "1.20s": a line of the table fits 80 columns */
 static void format_ns(uint64_t ns, char text[16])
 {
 	if (ns < 1000)
-		snprintf(text, 16, "%u ns", (unsigned)ns);
+		snprintf(text, 16, "%uns", (unsigned)ns);
 	else if (ns < 1000000)
-		format_digits((double)ns / 1e3, " us", text);
+		format_digits((double)ns / 1e3, "us", text);
 	else if (ns < 1000000000)
-		format_digits((double)ns / 1e6, " ms", text);
+		format_digits((double)ns / 1e6, "ms", text);
 	else
-		format_digits((double)ns / 1e9, " s", text);
+		format_digits((double)ns / 1e9, "s", text);
 }
 
 /* "987", "12.3k", "3.37M" */
@@ -85,7 +85,7 @@ static void add_littles_law(struct text_table *table, const json_t *stage)
 	if (occupancy <= 0 || expected <= 0)
 		table_add(table, "-");
 	else
-		table_add(table, "%.1f %%", 100 * expected / occupancy);
+		table_add(table, "%.0f", 100 * expected / occupancy);
 }
 
 static void add_stage(struct text_table *table, const char *volume, const char *queue, const json_t *stage)
@@ -142,8 +142,8 @@ static int by_rate(const void *a, const void *b)
 
 static void write_devices(const json_t *devices, FILE *out)
 {
-	static const char *const headings[COLUMNS] = {"VOLUME", ">QUEUE", "STAGE",  ">RATE/s", ">MIB/s", ">INSIDE",
-						      ">p50",	">p99",	  ">p99.9", ">MAX",    ">L=RW"};
+	static const char *const headings[COLUMNS] = {"VOLUME", ">Q",	"STAGE",  ">IO/s", ">MIB/s", ">INSIDE",
+						      ">p50",	">p99", ">p99.9", ">MAX",  ">L=RW"};
 	struct text_table *table = table_new(COLUMNS, headings);
 	size_t count = json_array_size(devices);
 	json_t **sorted = calloc(count + 1, sizeof(json_t *));

@@ -47,6 +47,28 @@ static int create_volume(const struct cli *cli, const struct image *image, json_
 	return api_call(cli, "POST", body, volume, "/v1/volumes");
 }
 
+/* Whether --create would make the volume; it may be there already. */
+static bool is_absent(const struct cli *cli)
+{
+	struct api_error error;
+	char path[128];
+
+	snprintf(path, sizeof(path), "/v1/volumes/%s", cli->argument[0]);
+	return api_request(cli->api_socket, cli->api_patience_s, "GET", path, NULL, NULL, &error) != 0 &&
+	       strcmp(error.code, "volume_not_found") == 0;
+}
+
+/* A volume that holds part of an image is of no use to whoever asked for the whole. */
+static void unmake_volume(const struct cli *cli)
+{
+	struct api_error error;
+	char path[128];
+
+	snprintf(path, sizeof(path), "/v1/volumes/%s", cli->argument[0]);
+	if (api_request(cli->api_socket, cli->api_patience_s, "DELETE", path, NULL, NULL, &error) != 0 && !cli->json)
+		fprintf(stderr, "outboard: volume %s, which holds part of the image, stays: %s\n", cli->argument[0], error.message);
+}
+
 /* The volume, which must be free. 0 or the exit status. */
 static int find_volume(const struct cli *cli, json_t **volume)
 {
@@ -153,7 +175,7 @@ static int import_into(struct cli *cli, const char *path, const struct image *im
 static int import(struct cli *cli)
 {
 	char *path = path_absolute(cli->argument[1]), error[IMAGE_ERROR_SIZE];
-	bool create = cli_flag(cli, "create");
+	bool create = cli_flag(cli, "create"), made = false;
 	struct image image;
 	json_t *volume;
 	int status;
@@ -163,8 +185,13 @@ static int import(struct cli *cli)
 		status = cli_usage(cli, "--backend, --path, --encrypted and --kek have no meaning without --create");
 	else if (image_probe(path, image_format_parse(cli_text(cli, "format", NULL)), &image, error) != 0)
 		status = cli_fail(cli, "image", "%s", error);
-	else
-		status = create ? create_volume(cli, &image, &volume) : 0;
+	else if (!create)
+		status = 0;
+	else {
+		made = is_absent(cli);
+		status = create_volume(cli, &image, &volume);
+		made &= status == 0;
+	}
 	if (status == 0 && create)
 		json_decref(volume);
 	if (status == 0)
@@ -173,6 +200,8 @@ static int import(struct cli *cli)
 		status = import_into(cli, path, &image, volume);
 		json_decref(volume);
 	}
+	if (status != 0 && made)
+		unmake_volume(cli);
 	free(path);
 	return status;
 }
@@ -183,7 +212,8 @@ const struct cli_command command_volume_import = {
 	.arguments = {{"NAME", CLI_VOLUME}, {"IMAGE", CLI_FILE}},
 	.options = import_options,
 	.details = "Takes raw and qcow2 images. A qcow2 image with a backing file is refused: it is no whole\n"
-		   "disk. The volume must not be attached. Needs qemu-img (Debian: qemu-utils).",
+		   "disk. The volume must not be attached. One that --create made is deleted again when the\n"
+		   "copy fails or is interrupted. Needs qemu-img (Debian: qemu-utils).",
 	.examples = "  outboard volume import disk1 debian-12.qcow2 --create --encrypted\n"
 		    "      makes an encrypted volume of the image\n"
 		    "  outboard volume import disk1 backup.img\n"

@@ -82,7 +82,7 @@ static const struct cli_option create_options[] = {
 	{"kek", 'k', CLI_KEY, "KEY", "key that wraps the volume's key (default: \"default\"), see \"key\"", false},
 	{"iops", 0, CLI_NUMBER, "N", "at most N requests (of up to 256 KiB) a second", false},
 	{"throughput", 0, CLI_NUMBER, "MIB", "at most so many MiB a second", false},
-	{"burst", 0, CLI_FLAG, NULL, "credits for bursts above a small volume's rate, as gp2 has them", false},
+	{"burst", 0, CLI_FLAG, NULL, "gp2: 3 IOPS a GiB, at least 100; saved up, for bursts of 3,000", false},
 	{"block-size", 0, CLI_CHOICE, "512|4096", "the guest's logical block (default: 4096)", false},
 	{"read-only", 0, CLI_FLAG, NULL, "guests may only read", false},
 	{"tags", 0, CLI_TEXT, "KEY=VALUE,...", "for you to find it again", false},

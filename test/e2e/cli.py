@@ -205,6 +205,9 @@ class Volume(CliTest):
         self.assertEqual(self.api.last("PATCH")[2], {"iops": None, "throughput_mib": 5})
         self.json("volume", "rewrap", "d", "--kek", "other")
         self.assertEqual(self.api.last("POST"), ("POST", "/v1/volumes/d/rewrap", {"kek": "other"}))
+        self.api.answer("PATCH", "/v1/volumes/d", *fake_api.error(400, "invalid_field", 'Field "size_bytes" must be at least 5.'))
+        self.assertEqual(self.outboard("volume", "resize", "d", "--size", "1", status=1).stderr,
+                         "outboard: --size, in bytes, must be at least 5.\n", "what was typed is named, not the API's field")
         self.assertEqual(self.json("volume", "delete", "d"), {"deleted": "d"})
         error = self.json("volume", "delete", "d", status=1)["error"]
         self.assertEqual(error, {"code": "volume_not_found", "message": 'there is no volume "d"'})
@@ -454,7 +457,8 @@ class Top(CliTest):
         for arguments in (["top", "--once"], ["top"], ["top", "-n"]):
             self.snapshots()
             text = self.outboard(*arguments).stdout
-            self.assertIn("poller on core 1:  50.0 % busy, 1 of 1 queues active, worst service gap 90.0 us", text)
+            self.assertIn("poller on core 1:  50.0 % busy, 1 of 1 queues active, worst service gap 90.0us", text)
+        self.assertLessEqual(max(map(len, text.splitlines())), 80, "it fits a terminal")
             self.assertRegex(text, r"disk1\s+0\s+ring\s+1\.00k\s+3\.9\s+0\.00\s+1\.00 us\s+1\.00 us\s+4\.00 us\s+5\.00 us\s+100\.0 %")
             self.assertNotIn("\x1b", text)
 
@@ -624,8 +628,15 @@ class Transfer(CliTest):
 
     def test_a_copy_that_fails_cleans_up(self):
         path, _ = self.image("image")
+        volume = self.api.volumes["d"]
         self.api.answer("POST", "/v1/attachments", 201, lambda body: self.api.attachments.setdefault("d", {"socket": "/nonexistent/nbd.sock"}))
         self.assertIn("/nonexistent/nbd.sock", self.refused("copy", "import", "d", path))
+        self.refused("copy", "import", "d", path, "--create")
+        self.assertIn("d", self.api.volumes, "it was there before")
+        self.api.volumes = {}
+        self.refused("copy", "import", "d", path, "--create")
+        self.assertEqual(self.api.volumes, {}, "what --create made goes with the copy that failed")
+        self.api.volumes["d"] = volume
         out = os.path.join(self.folder, "out")
         self.refused("copy", "export", "d", out)
         self.assertEqual([f for f in os.listdir(self.folder) if f.startswith("out")], [])
