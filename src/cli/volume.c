@@ -136,6 +136,16 @@ const struct cli_command command_volume_create = {
 	.run = create,
 };
 
+/* What matters most: errors, then that an attachment is wanted but not there (the vault is locked, the card is down). */
+static const char *state_in_a_word(const json_t *volume)
+{
+	if (strcmp(field_text(json_object_get(volume, "health"), "state"), "degraded") == 0)
+		return "degraded";
+	if (strcmp(field_text(json_object_get(volume, "attachment"), "state"), "pending") == 0)
+		return "pending";
+	return field_text(volume, "state");
+}
+
 static int list(struct cli *cli)
 {
 	static const char *const headings[] = {"NAME", ">SIZE", "BACKEND", "ENCRYPTED", "STATE", "ATTACHED"};
@@ -158,10 +168,7 @@ static int list(struct cli *cli)
 		table_add(table, "%s", size);
 		table_add(table, "%s", field_text(volume, "backend"));
 		table_add(table, "%s", field_true(volume, "encrypted") ? field_text(volume, "kek") : "-");
-		table_add(table, "%s",
-			  strcmp(field_text(json_object_get(volume, "health"), "state"), "degraded") == 0
-				  ? "degraded"
-				  : field_text(volume, "state"));
+		table_add(table, "%s", state_in_a_word(volume));
 		table_add(table, "%s", json_is_object(attachment) ? field_text(attachment, "socket") : "-");
 	}
 	if (json_array_size(volumes) == 0)

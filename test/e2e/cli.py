@@ -181,6 +181,10 @@ class Volume(CliTest):
         self.api.volumes = {"a": {**fake_api.VOLUME, "name": "a", "encrypted": True, "kek": "default", "iops": 100},
                             "b": {**fake_api.VOLUME, "name": "b", "size_bytes": 1536 << 20, "tags": {"k": "v\x1b[31m"},
                                   "health": {"state": "degraded", "errors": 1, "message": "no space"}}}
+        self.api.attachments["c"] = {"kind": "vhost-user-blk", "socket": "/s", "state": "pending"}
+        self.api.volumes["c"] = {**fake_api.VOLUME, "name": "c", "state": "attached", "attachment": self.api.attachments["c"]}
+        self.assertEqual(self.outboard("volume", "list").stdout.splitlines()[3].split()[-2:], ["pending", "/s"])
+        del self.api.attachments["c"], self.api.volumes["c"]
         lines = self.outboard("volume", "list").stdout.splitlines()
         self.assertEqual(lines[0].split(), ["NAME", "SIZE", "BACKEND", "ENCRYPTED", "STATE", "ATTACHED"])
         self.assertEqual(lines[1].split(), ["a", "10", "GiB", "file", "default", "available", "-"])
