@@ -337,7 +337,8 @@ static void export_done(struct job *job)
 	char text[2 * VAULT_SEALED_MAX_BYTES + 1];
 
 	if (op->error == VAULT_FORBIDDEN) {
-		op_fail(op, ERROR_EXPORT_FORBIDDEN, "the vault was started with --no-export, and gives no key out.");
+		op_fail(op, ERROR_EXPORT_FORBIDDEN,
+			"the vault gives no key out (\"export = no\" in the configuration of the card).");
 		return;
 	}
 	if (op->error != VAULT_OK) {
