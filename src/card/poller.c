@@ -46,6 +46,7 @@ static void fall_asleep(struct poller *p, struct poller_queue *q, uint64_t now_t
 	if (q->kick_fd < 0 || !virtqueue_arm(q->vq))
 		return;
 	q->slept_tsc = now_tsc;
+	q->armed = true;
 	place(p, q, QUEUE_ASLEEP, &p->others);
 }
 
@@ -59,7 +60,6 @@ static void wake(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
 		q->spin_ticks = p->spin_max_ticks;
 	if (q->spin_ticks < p->spin_min_ticks)
 		q->spin_ticks = p->spin_min_ticks;
-	virtqueue_disarm(q->vq);
 	activate(p, q, now_tsc);
 }
 
@@ -186,6 +186,10 @@ static unsigned visit_active(struct poller *p, uint64_t *now_tsc)
 
 		account_gap(p, q, *now_tsc);
 		v = virtqueue_visit(q->vq, *now_tsc);
+		if (q->armed) { /* after the visit that its kick led to: what that found did not wait while we slept */
+			virtqueue_disarm(q->vq);
+			q->armed = false;
+		}
 		if (v.started > 0) {
 			virtio_worker_publish(p->worker, *now_tsc);
 			*now_tsc = add_ticks(&p->account.visit_ticks, *now_tsc);

@@ -55,6 +55,7 @@ struct poller_queue {
 	uint64_t visited_tsc;
 	uint64_t worked_tsc;
 	uint64_t slept_tsc;
+	bool armed; /* the guest was asked to kick */
 	uint64_t spin_ticks;
 	uint64_t again_tsc;
 	uint64_t gap_ticks_max;
