@@ -61,6 +61,7 @@ struct blk_target {
 	uint64_t capacity_bytes;
 	uint32_t block_size_bytes; /* 512 or 4096 */
 	uint8_t read_only;
+	uint8_t inline_data; /* data is moved inside submit: what a visit starts is what it costs */
 };
 
 #endif

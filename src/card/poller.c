@@ -180,6 +180,7 @@ static unsigned visit_active(struct poller *p, uint64_t *now_tsc)
 {
 	unsigned worked = 0;
 
+	virtio_worker_contend(p->worker, p->account.active > 1);
 	list_for_each_safe (node, after, &p->active) {
 		struct poller_queue *q = list_entry(node, struct poller_queue, link);
 		struct visit v;

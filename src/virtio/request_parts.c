@@ -5,7 +5,7 @@
  * request from the pool. `io.scratch` of the parent, which no target uses, counts the children that are not complete, its io.error
  * holds the last error among theirs. It completes with the last of them.
  *
- * Data of more than VIRTIO_BLK_VISIT_BYTES_MAX is cut into children of at most that, so that a guest's giant request takes turns
+ * Data of more than a visit may move (batch.bytes_max) is cut into children of at most that, so that a guest's giant request takes turns
  * with its neighbours' like many small ones. It is paid for (blk_target_ops.admit) in one. While `vq->cut` is being cut nothing
  * else is read from that ring; a queue that is stopped meanwhile cuts on in virtio_worker_publish().
  */
@@ -58,9 +58,9 @@ struct request *request_part_take(struct request *parent)
 
 /* ---- cutting ---- */
 
-bool request_needs_cut(const struct request *req)
+bool request_needs_cut(const struct request *req, uint64_t bytes_max)
 {
-	return req->io.op <= BLK_WRITE && req->io.length_bytes > VIRTIO_BLK_VISIT_BYTES_MAX && (req->flags & REQUEST_ANSWERED) == 0;
+	return req->io.op <= BLK_WRITE && req->io.length_bytes > bytes_max && (req->flags & REQUEST_ANSWERED) == 0;
 }
 
 void request_cut_open(struct virtqueue *vq, struct request *req)
@@ -90,7 +90,7 @@ static bool cut_iov(struct cut *cut, struct request *child, uint64_t length_byte
 	return true;
 }
 
-static struct request *cut_next(struct cut *cut)
+static struct request *cut_next(struct cut *cut, uint64_t bytes_max)
 {
 	struct request *parent = cut->request, *child = request_part_take(parent);
 	uint64_t left = parent->io.length_bytes - cut->bytes;
@@ -101,7 +101,7 @@ static struct request *cut_next(struct cut *cut)
 	child->io.op = parent->io.op;
 	child->io.flags = parent->io.flags;
 	child->io.offset_bytes = parent->io.offset_bytes + cut->bytes;
-	child->io.length_bytes = left < VIRTIO_BLK_VISIT_BYTES_MAX ? left : VIRTIO_BLK_VISIT_BYTES_MAX;
+	child->io.length_bytes = left < bytes_max ? left : bytes_max;
 	if (!cut_iov(cut, child, child->io.length_bytes)) {
 		*cut = before;
 		worker_request_put(parent->vq->worker, child);
@@ -117,7 +117,7 @@ void request_cut_on(struct virtqueue *vq, struct batch *b)
 	struct request *parent = vq->cut.request, *child;
 
 	while (!batch_full(b) && vq->cut.bytes < parent->io.length_bytes) {
-		child = cut_next(&vq->cut);
+		child = cut_next(&vq->cut, b->bytes_max);
 		if (child == NULL)
 			return;
 		batch_add(b, &child->io);

@@ -31,6 +31,8 @@ enum {
 	VIRTIO_WORKER_REQUESTS_DEFAULT = 4096,	/* in flight at once on a poller; beyond that requests wait in their rings */
 	VIRTIO_BLK_BATCH_MAX = 32,		/* requests taken in one visit */
 	VIRTIO_BLK_VISIT_BYTES_MAX = 256 << 10, /* bytes started in one visit, and what crosses it; larger requests are cut */
+	VIRTIO_BLK_VISIT_BYTES_CONTENDED =
+		8 << 10, /* the same while other queues wait, for targets whose data is moved in the visit */
 	VIRTIO_BLK_SEG_MAX = 126,
 	VIRTIO_BLK_DISCARD_SEG_MAX = 16, /* ranges in a DISCARD, WRITE_ZEROES or SECURE_ERASE */
 	/* A range at most: what a back end does with it in one go is time that neighbours wait. */
@@ -41,6 +43,8 @@ enum {
 
 int virtio_worker_create(struct virtio_worker **out, unsigned requests_max); /* 0 or -ENOMEM */
 void virtio_worker_free(struct virtio_worker *worker);			     /* no queue is served any more */
+/* (poller) Whether more than one queue is visited in turns: visits are shorter then. */
+void virtio_worker_contend(struct virtio_worker *worker, bool contended);
 /* (poller) Makes completions visible to guests and calls them; returns the number of queues published. */
 unsigned virtio_worker_publish(struct virtio_worker *worker, uint64_t now_tsc);
 

@@ -159,6 +159,7 @@ void batch_open(const struct virtqueue *vq, struct batch *b, uint64_t now_tsc)
 	b->now_tsc = now_tsc;
 	b->count = 0;
 	b->bytes = 0;
+	b->bytes_max = vq->worker->contended && target->inline_data ? VIRTIO_BLK_VISIT_BYTES_CONTENDED : VIRTIO_BLK_VISIT_BYTES_MAX;
 }
 
 /* 0, or when to ask again. The target knows the request that waits by the address of its io: always the same one of this queue. */
@@ -184,7 +185,7 @@ static void begin(struct virtqueue *vq, struct batch *b, struct request *req)
 			next = child->next;
 			batch_add(b, child);
 		}
-	} else if (__builtin_expect(request_needs_cut(req), 0)) {
+	} else if (__builtin_expect(request_needs_cut(req, b->bytes_max), 0)) {
 		request_cut_open(vq, req);
 		request_cut_on(vq, b);
 	} else {

@@ -55,6 +55,7 @@ struct virtio_worker {
 	struct iov_array *free_iovs;
 	unsigned free_count, free_iovs_count;
 	struct virtqueue *dirty; /* queues with requests done and not published */
+	bool contended;		 /* other queues wait for their visits */
 	int calling_fd;		 /* atomic: the eventfd that is being written to; -1 */
 	struct request *requests;
 	struct iov_array *iovs;
@@ -127,6 +128,7 @@ struct batch {
 	uint8_t write_flags;
 	unsigned count; /* requests for the target so far, [count] of ios */
 	uint64_t bytes;
+	uint64_t bytes_max; /* of this visit */
 	struct blk_io *ios[RING_BATCH_MAX + REQUEST_RESERVE];
 };
 
@@ -138,7 +140,7 @@ enum parse_result {
 
 static inline bool batch_full(const struct batch *b)
 {
-	return b->count >= VIRTIO_BLK_BATCH_MAX || b->bytes >= VIRTIO_BLK_VISIT_BYTES_MAX;
+	return b->count >= VIRTIO_BLK_BATCH_MAX || b->bytes >= b->bytes_max;
 }
 
 static inline void batch_add(struct batch *b, struct blk_io *io)
@@ -164,7 +166,7 @@ int request_iov_add(struct request *req, uint8_t *base, uint64_t length_bytes); 
 /* request_parts.c */
 void request_parts_open(struct request *parent);
 struct request *request_part_take(struct request *parent); /* NULL: pool */
-bool request_needs_cut(const struct request *req);
+bool request_needs_cut(const struct request *req, uint64_t bytes_max);
 void request_cut_open(struct virtqueue *vq, struct request *req); /* taken from the ring */
 void request_cut_on(struct virtqueue *vq, struct batch *b);	  /* as far as batch and pools go */
 

@@ -230,6 +230,11 @@ static void call_guest(struct virtqueue *vq)
 		COUNT(vq->accounts.calls_sent, 1);
 }
 
+void virtio_worker_contend(struct virtio_worker *worker, bool contended)
+{
+	worker->contended = contended;
+}
+
 int virtio_worker_calling(const struct virtio_worker *worker)
 {
 	return __atomic_load_n(&worker->calling_fd, __ATOMIC_RELAXED);

@@ -148,6 +148,7 @@ int volume_open(struct volume **out, const struct volume_config *config, char *e
 	volume->target.capacity_bytes = config->size_bytes;
 	volume->target.block_size_bytes = config->block_size_bytes;
 	volume->target.read_only = config->read_only;
+	volume->target.inline_data = config->backend == VOLUME_MEMORY;
 	volume->fd = -1;
 	volume->slot = -1;
 	list_init(&volume->ready);

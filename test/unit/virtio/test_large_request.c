@@ -253,6 +253,29 @@ static void test_paid_for_in_one(void **state)
 	}
 }
 
+/* Where data is moved in the visit, and others wait for theirs, pieces are small; once they are gone the rest goes at full length. */
+static void test_small_pieces_while_others_wait(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < guest_kinds_count; k++) {
+		open_large(&guest_kinds[k]);
+		g->target.hold = false;
+		g->target.target.inline_data = 1;
+		virtio_worker_contend(g->worker, true);
+		put_large(VBLK_T_IN);
+		virtqueue_visit(g->vq, ++g->now);
+		assert_int_equal(g->target.ios, 1);
+		assert_int_equal(g->target.log[0].length_bytes, VIRTIO_BLK_VISIT_BYTES_CONTENDED);
+		virtio_worker_contend(g->worker, false);
+		virtqueue_visit(g->vq, ++g->now);
+		assert_int_equal(g->target.log[1].offset_bytes, VIRTIO_BLK_VISIT_BYTES_CONTENDED);
+		assert_int_equal(g->target.log[1].length_bytes, PIECE);
+		guest_serve(g);
+		assert_int_equal(guest_status(g, 0), VBLK_S_OK);
+		guest_close(g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_pool_runs_out),
 		cmocka_unit_test(test_iov_arrays_run_out),
 		cmocka_unit_test(test_paid_for_in_one),
+		cmocka_unit_test(test_small_pieces_while_others_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
