@@ -93,9 +93,14 @@ static int number_parse(const char *text, uint64_t *number)
 static int value_check(const struct cli *cli, enum cli_type type, const char *what, const char *choices, const char *text,
 		       uint64_t *number)
 {
+	int rc;
+
 	switch (type) {
 	case CLI_SIZE:
-		if (size_parse(text, number) != 0)
+		rc = size_parse(text, number);
+		if (rc == -ERANGE)
+			return cli_usage(cli, "%s must be less than 8E, not \"%s\"", what, text);
+		if (rc != 0)
 			return cli_usage(cli, "%s must be a size such as 512M, 10G or 1T, not \"%s\"", what, text);
 		break;
 	case CLI_NUMBER:
@@ -189,7 +194,7 @@ static int global_option(struct cli *cli, int which)
 	switch (which) {
 	case GLOBAL_API:
 		cli->api_socket = optarg;
-		return -1;
+		return value_check(cli, CLI_FILE, "--api", NULL, optarg, NULL);
 	case GLOBAL_TIMEOUT:
 		return take_patience(cli);
 	case GLOBAL_HELP:

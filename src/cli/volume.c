@@ -7,6 +7,16 @@
 #include "cli/fields.h"
 #include "cli/output.h"
 
+static void print_attachment(const json_t *attachment)
+{
+	unsigned long long queues = field_number(attachment, "queues");
+
+	print_field("attached", "%s, %s, %llu queue%s, %s", field_text(attachment, "kind"), field_text(attachment, "socket"),
+		    queues, queues == 1 ? "" : "s", field_text(attachment, "state"));
+	if (field_is_set(attachment, "reason"))
+		print_field("reason", "%s", field_text(attachment, "reason"));
+}
+
 static int print_volume(const struct cli *cli, json_t *volume)
 {
 	if (cli->json) {
@@ -28,8 +38,7 @@ static int print_volume(const struct cli *cli, json_t *volume)
 		print_tags(json_object_get(volume, "tags"));
 		print_field("state", "%s", field_text(volume, "state"));
 		if (json_is_object(attachment))
-			print_field("attached", "%s, %s, %s", field_text(attachment, "kind"), field_text(attachment, "socket"),
-				    field_text(attachment, "state"));
+			print_attachment(attachment);
 		if (field_is_set(health, "message"))
 			print_field("health", "%s: %s", field_text(health, "state"), field_text(health, "message"));
 		print_field("created", "%s", field_text(volume, "created_at"));

@@ -108,11 +108,25 @@ static enum api_error code_of(const char *code)
 	return ERROR_INTERNAL;
 }
 
+/* The card says which volume it speaks of; `what` has done so already. */
+static const char *without_volume(const char *message, const char *what)
+{
+	static const char prefix[] = "volume ";
+	const char *quote = strchr(what, '"');
+	size_t length = quote == NULL ? 0 : strcspn(quote + 1, "\"");
+
+	if (length == 0 || strncmp(message, prefix, strlen(prefix)) != 0)
+		return message;
+	if (strncmp(message + strlen(prefix), quote + 1, length) != 0 || strncmp(message + strlen(prefix) + length, ": ", 2) != 0)
+		return message;
+	return message + strlen(prefix) + length + 2;
+}
+
 void card_failure(struct failure *failure, const struct peer_answer *answer, const char *what)
 {
 	switch (answer->outcome) {
 	case PEER_REFUSED:
-		failure_set(failure, code_of(answer->code), "Cannot %s: %s.", what, answer->message);
+		failure_set(failure, code_of(answer->code), "Cannot %s: %s.", what, without_volume(answer->message, what));
 		break;
 	case PEER_TIMEOUT:
 		failure_set(failure, ERROR_CARD_TIMEOUT, "Cannot %s: the card did not answer in time. Try again.", what);

@@ -51,8 +51,9 @@ json_t *view_volume(const struct volume_row *row)
 	const struct attachment_row *a = &row->attachment;
 	const char *state = row->state == VOLUME_DELETING ? "error" : a->phase == ATTACHMENT_NONE ? "available" : "attached";
 	json_t *attachment = a->phase == ATTACHMENT_NONE ? json_null()
-							 : json_pack("{s:s,s:s,s:s}", "kind", attachment_names[a->kind], "socket",
-								     a->socket, "state", a->state);
+							 : json_pack("{s:s,s:s,s:s,s:I,s:o}", "kind", attachment_names[a->kind],
+								     "socket", a->socket, "state", a->state, "queues",
+								     (json_int_t)a->queues, "reason", text_or_null(a->reason));
 	json_t *view =
 		json_pack("{s:s,s:o,s:I,s:I,s:s,s:o,s:b,s:o,s:o,s:b}", "name", row->name, "id", uuid_view(&row->id), "size_bytes",
 			  (json_int_t)row->size_bytes, "block_size_bytes", (json_int_t)row->block_size_bytes, "backend",

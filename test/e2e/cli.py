@@ -58,6 +58,8 @@ class Usage(CliTest):
                                 (["volume", "create", "x", "--size"], "--size needs a value"),
                                 (["volume", "create", "x", "--size", "1X"], '--size must be a size such as 512M, 10G or 1T, not "1X"'),
                                 (["volume", "create", "x", "--size", "-1"], "--size must be a size"),
+                                (["volume", "create", "x", "--size", "16E"], '--size must be less than 8E, not "16E"'),
+                                (["--api", "", "volume", "list"], "--api is empty"),
                                 (["volume", "create", "x", "--size", "1G", "--size", "2G"], "--size is given twice"),
                                 (["volume", "create", "x", "--size", "1G", "--iops", "many"], '--iops must be a number, not "many"'),
                                 (["volume", "create", "x", "--size", "1G", "--backend", "tape"],
@@ -181,9 +183,15 @@ class Volume(CliTest):
         self.api.volumes = {"a": {**fake_api.VOLUME, "name": "a", "encrypted": True, "kek": "default", "iops": 100},
                             "b": {**fake_api.VOLUME, "name": "b", "size_bytes": 1536 << 20, "tags": {"k": "v\x1b[31m"},
                                   "health": {"state": "degraded", "errors": 1, "message": "no space"}}}
-        self.api.attachments["c"] = {"kind": "vhost-user-blk", "socket": "/s", "state": "pending"}
+        self.api.attachments["c"] = {"kind": "vhost-user-blk", "socket": "/s", "state": "pending", "queues": 16, "reason": "The vault is locked."}
         self.api.volumes["c"] = {**fake_api.VOLUME, "name": "c", "state": "attached", "attachment": self.api.attachments["c"]}
         self.assertEqual(self.outboard("volume", "list").stdout.splitlines()[3].split()[-2:], ["pending", "/s"])
+        shown = self.outboard("volume", "show", "c").stdout
+        self.assertRegex(shown, r"(?m)^attached +vhost-user-blk, /s, 16 queues, pending\nreason +The vault is locked\.$")
+        self.api.attachments["c"].update(state="waiting", queues=1, reason=None)
+        shown = self.outboard("volume", "show", "c").stdout
+        self.assertRegex(shown, r"(?m)^attached +vhost-user-blk, /s, 1 queue, waiting$")
+        self.assertNotIn("reason", shown)
         del self.api.attachments["c"], self.api.volumes["c"]
         lines = self.outboard("volume", "list").stdout.splitlines()
         self.assertEqual(lines[0].split(), ["NAME", "SIZE", "BACKEND", "ENCRYPTED", "STATE", "ATTACHED"])

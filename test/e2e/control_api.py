@@ -103,7 +103,7 @@ class Contract(ControlTest):
         self.expect(409, "POST", "/v1/attachments", {"volume": "v", "queues": 2}, "attachment_exists")
         self.assertEqual(self.expect(200, "GET", "/v1/attachments").json, [attachment])
         self.expect(200, "GET", "/v1/attachments/v")
-        self.assertEqual(self.get("/v1/volumes/v").json["attachment"], {k: attachment[k] for k in ("kind", "socket", "state")})
+        self.assertEqual(self.get("/v1/volumes/v").json["attachment"], {k: attachment[k] for k in ("kind", "socket", "state", "queues", "reason")})
         self.assertEqual(self.get("/v1/volumes/v").json["state"], "attached")
         self.expect(409, "DELETE", "/v1/volumes/v", code="volume_attached")
         self.busy_volume()
@@ -394,6 +394,13 @@ class Card(ControlTest):
             self.card.hooks["storage_create"] = refuse
             answer = self.expect(status, "POST", "/v1/volumes", {"name": "v", "size_bytes": 4096, "backend": "null"}, name)
             self.assertIn('volume "v": so it is', answer.message)
+        for said, told in (("volume v: cannot", "cannot"), ("volume w: cannot", "volume w: cannot"), ("volume v", "volume v"),
+                           ("volume vv: cannot", "volume vv: cannot")):
+            def refuse_by_name(message):
+                raise Refuse("storage", said)
+            self.card.hooks["storage_create"] = refuse_by_name
+            answer = self.expect(500, "POST", "/v1/volumes", {"name": "v", "size_bytes": 4096, "backend": "null"}, "storage_error")
+            self.assertEqual(answer.message, f'Cannot create volume "v": {told}.')
         del self.card.hooks["storage_create"]
         self.assertEqual(self.get("/v1/volumes").json, [])
         self.create("v")
