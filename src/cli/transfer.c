@@ -20,7 +20,7 @@ static const struct cli_option import_options[] = {
 	{"format", 'f', CLI_CHOICE, "raw|qcow2", "what IMAGE is (default: found out by its header)", false},
 	{"create", 'c', CLI_FLAG, NULL, "make the volume first, as large as the image", false},
 	{"backend", 'b', CLI_CHOICE, "file|memory|null", "with --create: as in \"volume create\" (default: file)", false},
-	{"path", 'p', CLI_FILE, "FILE", "with --create: the backing file", false},
+	{"path", 'p', CLI_FILE, "FILE", "with --create: the backing file, or a block device", false},
 	{"encrypted", 'e', CLI_FLAG, NULL, "with --create: encrypt it", false},
 	{"kek", 'k', CLI_KEY, "KEY", "with --create: the key that wraps its key", false},
 	{0},

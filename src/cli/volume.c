@@ -86,7 +86,7 @@ static int add_tags(const struct cli *cli, json_t *body)
 static const struct cli_option create_options[] = {
 	{"size", 's', CLI_SIZE, "SIZE", "its size: 512M, 10G, 1T (binary units) or bytes", true},
 	{"backend", 'b', CLI_CHOICE, "file|memory|null", "where the data live (default: file); null keeps nothing", false},
-	{"path", 'p', CLI_FILE, "FILE", "the backing file, not there yet (default: in the state directory)", false},
+	{"path", 'p', CLI_FILE, "FILE", "a file that is not there yet, or a block device (default: in the state directory)", false},
 	{"encrypted", 'e', CLI_FLAG, NULL, "AES-256-XTS; the key is the vault's, the host never sees it", false},
 	{"kek", 'k', CLI_KEY, "KEY", "key that wraps the volume's key (default: \"default\"), see \"key\"", false},
 	{"iops", 0, CLI_NUMBER, "N", "at most N requests (of up to 256 KiB) a second", false},
@@ -138,6 +138,8 @@ const struct cli_command command_volume_create = {
 		    "      in a file in the state directory\n"
 		    "  outboard volume create disk2 --size 1T --path /srv/disk2.img --encrypted\n"
 		    "      encrypted, in a file of your choice\n"
+		    "  outboard volume create lv1 --size 100G --path /dev/vg0/lv1 --encrypted\n"
+		    "      on a block device, which stays when the volume is deleted\n"
 		    "  outboard volume create disk3 --size 100G --iops 3000 --throughput 125\n"
 		    "      provisioned like a gp3 volume\n"
 		    "  outboard volume create scratch --size 1G --backend memory\n"
@@ -300,6 +302,7 @@ const struct cli_command command_volume_delete = {
 	.name = "volume delete",
 	.summary = "Destroy a volume: its key first, then its data",
 	.arguments = {{"NAME", CLI_VOLUME}},
-	.details = "There is no way back, and no question. A volume that is attached is refused: detach it first.",
+	.details = "There is no way back, and no question. A volume that is attached is refused: detach it first.\n"
+		   "A block device is left as it is: only an encrypted volume's data are lost with its key.",
 	.run = delete,
 };

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "control/attach.h"
+#include "control/place.h"
 
 /* One volume on its way. The steps come in the order of the functions below; each starts the next. */
 struct settle_item {
@@ -93,8 +94,12 @@ static void undo_creation(struct settle_item *item)
 		delete_storage(item);
 		return;
 	}
-	log_warning("the creation of volume \"%s\" is undone, but %s is left alone: it is not an empty file of that size",
-		    row->name, row->path);
+	if (place_is_block_device(row->path))
+		log_info("volume \"%s\" was left unfinished by an interruption, and is gone now; the device %s stays", row->name,
+			 row->path);
+	else
+		log_warning("the creation of volume \"%s\" is undone, but %s is left alone: it is not an empty file of that size",
+			    row->name, row->path);
 	end(item, store_volume_delete(&item->call.control->store, &row->id) == 0);
 }
 

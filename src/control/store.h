@@ -150,6 +150,8 @@ int store_volume_each_of_key(struct store *store, const struct uuid *kek, int (*
 int store_volume_count(struct store *store, int64_t *count);
 /* Whose backing file is that? -ENOENT: nobody's. */
 int store_path_owner(struct store *store, const char *path, char name[NAME_SIZE]);
+/* All paths that volumes lie at, also those of volumes being made, until `each` returns another value than 0, which is returned. */
+int store_path_each(struct store *store, int (*each)(void *context, const char *name, const char *path), void *context);
 int store_socket_owner(struct store *store, const char *socket, char name[NAME_SIZE]);
 
 /* ---- attachments ---- */

@@ -297,6 +297,26 @@ int store_path_owner(struct store *store, const char *path, char name[NAME_SIZE]
 	return owner(store_statement(store, "SELECT name FROM volumes WHERE path = ?1"), path, name);
 }
 
+int store_path_each(struct store *store, int (*each)(void *context, const char *name, const char *path), void *context)
+{
+	sqlite3_stmt *s = store_statement(store, "SELECT name, path FROM volumes WHERE path IS NOT NULL");
+	int rc;
+
+	if (s == NULL)
+		return -ENOMEM;
+	while ((rc = store_step(s)) == 1) {
+		char name[NAME_SIZE], path[PATH_SIZE];
+
+		column_text(s, 0, name, sizeof(name));
+		column_text(s, 1, path, sizeof(path));
+		rc = each(context, name, path);
+		if (rc != 0)
+			break;
+	}
+	sqlite3_reset(s);
+	return rc;
+}
+
 int store_socket_owner(struct store *store, const char *socket, char name[NAME_SIZE])
 {
 	return owner(

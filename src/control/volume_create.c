@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "control/control.h"
+#include "control/place.h"
 #include "control/settle.h"
 
 static const char default_kek[] = "default";
@@ -93,8 +93,14 @@ static int write_rows(struct creation *c)
 
 static void write_and_make(struct creation *c)
 {
-	int rc = write_rows(c);
+	int rc;
 
+	/* Once more: while the vault was at work, another volume may have taken the same device under another name. */
+	if (place_check(c->control, c->row.path, &c->failure) < 0) {
+		end(c);
+		return;
+	}
+	rc = write_rows(c);
 	if (rc < 0) {
 		store_failure(&c->failure, rc, c->what);
 		end(c);
@@ -225,34 +231,6 @@ static bool answer_existing(struct control *control, struct http_request *reques
 	return true;
 }
 
-static int check_place(struct control *control, const char *path, struct failure *failure)
-{
-	char owner[NAME_SIZE];
-	struct stat st;
-	int64_t count;
-	int rc = store_volume_count(&control->store, &count);
-
-	if (rc < 0)
-		return store_failure(failure, rc, "create the volume");
-	if (count >= STORE_VOLUMES_MAX)
-		return failure_set(failure, ERROR_LIMIT_REACHED, "There are %d volumes already, and no more are possible.",
-				   STORE_VOLUMES_MAX);
-	if (path[0] == '\0')
-		return 0;
-	rc = store_path_owner(&control->store, path, owner);
-	if (rc == 0)
-		return failure_set(failure, ERROR_PATH_IN_USE, "Volume \"%s\" lies in %s already. Choose another path.", owner,
-				   path);
-	if (rc != -ENOENT)
-		return store_failure(failure, rc, "create the volume");
-	if (lstat(path, &st) == 0)
-		return failure_set(failure, ERROR_PATH_EXISTS,
-				   "%s exists already; a volume makes its own file. Choose another path, or `outboard volume "
-				   "import` its contents.",
-				   path);
-	return 0;
-}
-
 static int fill_row(struct volume_row *row, const struct volume_create *b, const char *path)
 {
 	*row = (struct volume_row){.size_bytes = b->size_bytes,
@@ -317,7 +295,7 @@ void api_volume_create(struct control *control, struct http_request *request)
 		snprintf(path, sizeof(path), "%s/volumes/%s.img", control->state_dir, b.name);
 	if (answer_existing(control, request, &b, path))
 		return;
-	if (check_place(control, path, &failure) < 0 || !card_ready(control, &failure)) {
+	if (place_check(control, path, &failure) < 0 || !card_ready(control, &failure)) {
 		http_fail(request, &failure);
 		return;
 	}

@@ -23,6 +23,8 @@ static const char *advice_for(int code)
 	case EACCES:
 	case EPERM:
 		return "give the card's user permission to write in that folder";
+	case EBUSY:
+		return "it is mounted, or another process uses it; end that first";
 	case EEXIST:
 		return "choose another path, or remove that file first";
 	case ENOENT:
@@ -84,7 +86,8 @@ static int block_device_check(const struct volume_config *config, char *error, s
 {
 	uint64_t size_bytes = 0;
 	bool is_block_device;
-	int fd = open(config->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), code;
+	/* O_EXCL, of a block device: not while it is mounted, or another's. To say so now is better than when it is attached. */
+	int fd = open(config->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (config->read_only ? 0 : O_EXCL)), code;
 
 	if (fd < 0)
 		return cannot("open", config->name, config->path, -errno, error, error_size);

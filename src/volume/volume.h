@@ -56,7 +56,7 @@ struct volume_engine;
 
 /* --- back ends' storage (control) ---
  * All return 0 or -errno and a sentence for a person in `error`. */
-/* A new file of size_bytes (sparse), which must not exist; or a memfd (huge pages when `huge`), returned in *memory_fd. */
+/* A new file of size_bytes (sparse), which must not exist; a block device that has as many; or a memfd (huge pages when `huge`), returned in *memory_fd. */
 int volume_storage_create(const struct volume_config *config, bool huge, int *memory_fd, char *error, size_t error_size);
 int volume_storage_delete(const struct volume_config *config, char *error, size_t error_size);
 

@@ -10,6 +10,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import loop
 import tap
 from control import ControlTest, Refuse, Silence, wait_for
 
@@ -85,6 +86,13 @@ class Deaths(ControlTest):
             "name": "v", "size_bytes": 4096, "backend": "null"}).status == 201)
         with open(path) as f:
             self.assertEqual(f.read(), "somebody's data")
+
+    def test_create_undone_spares_a_block_device(self):
+        node = loop.device(self, os.path.join(self.state, "under"), 1 << 20)
+        self.kill_during("storage_create", lambda: self.create("v", backend="file", path=node), True)
+        wait_for("the name and the device to be free", lambda: self.call("POST", "/v1/volumes", {
+            "name": "v", "size_bytes": 4096, "backend": "file", "path": node}).status == 201)
+        self.assertTrue(loop.is_block_device(node))
 
     def test_delete(self):
         for before in (True, False):
@@ -190,6 +198,8 @@ class Restarts(ControlTest):
         self.card.restart()
         attachment = wait_for("the reason", lambda: (lambda a: "locked" in (a["reason"] or "") and a)(self.get("/v1/attachments/v").json))
         self.assertEqual(attachment["state"], "pending")
+        shown = self.get("/v1/volumes/v").json["attachment"]
+        self.assertEqual((shown["state"], shown["reason"]), ("pending", attachment["reason"]))
         del self.card.hooks["attach"]
         wait_for("the attachment", lambda: self.get("/v1/attachments/v").json["state"] == "waiting")
 

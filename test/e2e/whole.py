@@ -13,6 +13,7 @@ import unittest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import loop
 import tap
 
 PATIENCE_S = 120
@@ -190,6 +191,52 @@ class Disk(Whole):
         self.assertTrue(os.path.exists(backing))
         self.call("volume", "delete", "d")
         self.assertFalse(os.path.exists(backing))
+
+    def refused(self, code, *arguments):
+        error = self.call(*arguments, status=1)["error"]
+        self.assertEqual(error["code"], code)
+        return error["message"]
+
+    def device_volume(self, name, path, size="32M"):
+        return ("volume", "create", name, "--size", size, "--path", path, "--encrypted")
+
+    def test_a_life_on_a_block_device(self):
+        under = os.path.join(self.folder, "under")
+        node = loop.device(self, under, 64 * MIB)
+        message = self.refused("no_space", *self.device_volume("d", node, "128M"))
+        self.assertEqual(message, f'Cannot create volume "d": the device {node} has {64 * MIB} bytes, fewer than the {128 * MIB} asked for; '
+                                  "choose a smaller size.")
+        self.assertEqual(self.call("volume", "list")["volumes"], [])
+        self.assertEqual(self.call(*self.device_volume("d", node))["path"], node)
+        self.call(*self.device_volume("d", node))  # twice is once
+        self.finished(self.load(self.call("volume", "attach", "d")["socket"], "--region", "1M", seconds=1))
+        self.assertEqual(self.call("volume", "resize", "d", "--size", "64M")["size_bytes"], 64 * MIB)
+        self.assertIn("grow the device", self.refused("no_space", "volume", "resize", "d", "--size", "65M"))
+        self.call("volume", "detach", "d")
+        self.assertIn("grow the device", self.refused("no_space", "volume", "resize", "d", "--size", "65M"))
+        image, data = self.image("image", MIB)
+        self.call("volume", "import", "d", image)
+        self.call("volume", "delete", "d")
+        self.assertTrue(loop.is_block_device(node))
+        with open(under, "rb") as f:
+            left = f.read()
+        self.assertEqual(len(left), 64 * MIB)
+        self.assertEqual(left[:MIB].count(0) < MIB // 16, True, "what was written is there, encrypted")
+        self.assertNotIn(data[:64], left)
+
+    def test_a_block_device_is_not_shared(self):
+        node = loop.device(self, os.path.join(self.folder, "under"), 64 * MIB)
+        alias = os.path.join(self.folder, "by-another-name")
+        os.symlink(node, alias)
+        holder = os.open(node, os.O_RDONLY | os.O_EXCL)  # as a mount does
+        self.assertIn("it is mounted, or another process uses it", self.refused("storage_error", *self.device_volume("d", node)))
+        os.close(holder)
+        self.call(*self.device_volume("d", alias))
+        self.assertIn('"d" lies in', self.refused("path_in_use", *self.device_volume("e", alias)))
+        self.assertIn('"d" lies in', self.refused("path_in_use", *self.device_volume("e", node)))
+        self.call("volume", "delete", "d")
+        self.assertTrue(os.path.islink(alias))
+        self.call(*self.device_volume("e", node))
 
     def test_top_sees_what_is_done(self):
         self.volume("d", "--backend", "memory")

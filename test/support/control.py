@@ -19,6 +19,7 @@ import jsonschema
 import yaml
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import loop
 import tap
 
 PATIENCE_S = 60  # for what must happen, on however slow a machine; nothing here is measured
@@ -113,7 +114,7 @@ class FakeCard:
         volume = message["volume"]
         if volume["backend"] == "memory":
             self.memory.add(volume["id"])
-        elif volume["backend"] == "file":
+        elif volume["backend"] == "file" and not loop.is_block_device(volume["path"]):
             try:
                 fd = os.open(volume["path"], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             except FileExistsError:
@@ -126,7 +127,7 @@ class FakeCard:
     def do_storage_delete(self, message):
         volume = message["volume"]
         self.memory.discard(volume["id"])
-        if volume["backend"] == "file" and os.path.exists(volume["path"]):
+        if volume["backend"] == "file" and os.path.exists(volume["path"]) and not loop.is_block_device(volume["path"]):
             os.unlink(volume["path"])
 
     def do_attach(self, message):
