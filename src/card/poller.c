@@ -280,8 +280,8 @@ static unsigned pass(struct poller *p, uint64_t *now_tsc)
 		*now_tsc = add_ticks(&p->account.publish_ticks, *now_tsc);
 		worked += completed;
 	}
-	if (!list_empty(&p->stopping)) {
-		virtio_worker_publish(p->worker, *now_tsc);
+	if (!list_empty(&p->stopping)) { /* a giant request is cut to its end here, some at a time: not the time to sleep */
+		worked += virtio_worker_publish(p->worker, *now_tsc);
 		worked += leave_stopped(p);
 	}
 	worked += look_at_kicks(p, now_tsc);

@@ -202,6 +202,19 @@ class Devices(CardTest):
 
 
 class Hostile(CardTest):
+    def test_a_vmm_that_leaves_in_the_middle_of_giant_requests_is_let_in_again(self):
+        """What was begun is served to its end, piece by piece, though nothing else keeps the poller awake."""
+        s = self.card.attach(volume("m"), self.path("m.sock"))
+        for _ in range(10):
+            giant = subprocess.Popen([tap.build("test/hostile/hostile_blk"), "--socket", s, "--mode", "giant", "--seconds", "30"],
+                                     stdout=subprocess.DEVNULL)
+            self.card.wait_event("device", state="connected")
+            time.sleep(0.1)
+            giant.kill()
+            giant.wait()
+            self.card.wait_event("device", state="waiting")
+        self.assertEqual(bench(s, *VERIFY)["status"], 0)
+
     def test_vmms_that_vanish_at_once_again_and_again(self):
         """Also before the poller has taken their queues in, and with the next one waiting already."""
         v = volume("m")
