@@ -397,11 +397,9 @@ static void serve_one(struct connection *c, struct ring_device *ring, const stru
 	else if (fault != FAKE_NO_STATUS)
 		ring_device_execute(ring, r);
 	spoil_data(c, r, fault);
-	ring_device_complete(ring, r, 1);
+	ring_device_complete(ring, fault == FAKE_BAD_ID ? &bad : r, 1); /* in its place: that slot is the device's */
 	if (fault == FAKE_COMPLETE_TWICE)
 		ring_device_complete(ring, r, 1);
-	if (fault == FAKE_BAD_ID)
-		ring_device_complete(ring, &bad, 1);
 	__atomic_fetch_add(&fake->served, 1, __ATOMIC_RELAXED);
 }
 
