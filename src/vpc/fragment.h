@@ -1,0 +1,20 @@
+/*
+ * Fragments are not reassembled: (zone, direction, source, destination, protocol, identification) of a first fragment is remembered
+ * with the ports it showed, and later ones follow it. A later one that comes first is dropped. Bounded: entries live 30 s at most
+ * (RFC 791: 15 s is asked for; Linux: 30), `per_zone_max` of a zone; the oldest of the own zone makes room, never another's.
+ */
+#ifndef OUTBOARD_VPC_FRAGMENT_H
+#define OUTBOARD_VPC_FRAGMENT_H
+
+#include "base/packet.h"
+#include "vpc/drop.h"
+
+struct fragment_table;
+
+int fragment_table_open(struct fragment_table **out, uint32_t entries_max, uint32_t per_zone_max);
+void fragment_table_close(struct fragment_table *t);
+/* A first fragment: takes note. A later one: fills p->layers' ports. DROP_NONE, DROP_FRAGMENT_FIRST_MISSING,
+ * DROP_FRAGMENT_TABLE_FULL. */
+enum drop_reason fragment_follow(struct fragment_table *t, uint32_t zone, bool inbound, struct packet *p, uint32_t now_ms);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * VXLAN (RFC 7348) and Geneve (RFC 8926). The outer headers of a host are a template, filled in once; a packet costs a copy, its
+ * lengths, source port and VNI. Outer UDP source port: 49152 + the low 14 bits of the inner flow's hash (RFC 7348 section 5: ECMP);
+ * outer IPv4: DF set, checksum made incrementally from the template's; outer UDP checksum 0 over IPv4, and over IPv6 (RFC 6935,
+ * 6936). DSCP/ECN: the inner ECN is copied to the outer and combined at decapsulation (RFC 6040).
+ */
+#ifndef OUTBOARD_VPC_TUNNEL_H
+#define OUTBOARD_VPC_TUNNEL_H
+
+#include "base/packet.h"
+#include "vpc/drop.h"
+
+enum tunnel_kind { TUNNEL_VXLAN, TUNNEL_GENEVE };
+
+enum {
+	TUNNEL_VXLAN_PORT = 4789,
+	TUNNEL_GENEVE_PORT = 6081,
+	TUNNEL_OUTER_V4_BYTES = 14 + 20 + 8 + 8,
+	TUNNEL_OUTER_V6_BYTES = 14 + 40 + 8 + 8,
+	TUNNEL_TEMPLATE_BYTES = 72,
+};
+
+/* [0, bytes): Ethernet, IP, UDP, VXLAN or Geneve base header. */
+struct tunnel_template {
+	uint8_t header[TUNNEL_TEMPLATE_BYTES];
+	uint8_t bytes; /* 0: not resolved yet */
+	uint8_t family;
+	uint16_t ip_checksum; /* of the IPv4 header with total length and TOS 0, not inverted */
+};
+
+void tunnel_template_make(struct tunnel_template *t, enum tunnel_kind kind, const struct mac *source_mac,
+			  const struct mac *next_hop, const struct net_address *source, const struct net_address *destination);
+/* Pushes the outer headers. For a GSO frame the lengths are those of the whole: segment_put() makes them right per segment. */
+void tunnel_encapsulate(const struct tunnel_template *t, uint32_t vni, struct packet *p);
+
+struct tunnel_inner {
+	uint32_t vni;
+	struct net_address outer_source;
+	uint8_t kind;
+};
+/* A parsed frame whose layers are UDP to a tunnel port: pulls the outer headers and parses the inner frame into p->layers.
+ * DROP_MALFORMED (also: VXLAN flags without I, Geneve version, critical options (the C bit), inner protocol not Ethernet, a wrong
+ * outer UDP checksum that is not 0). */
+enum drop_reason tunnel_decapsulate(struct packet *p, struct tunnel_inner *out);
+
+#endif
