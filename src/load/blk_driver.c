@@ -23,6 +23,13 @@ static const uint64_t FEATURES_WANTED = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RIN
 					BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_MQ) |
 					BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES) | BIT(VIRTIO_BLK_F_CONFIG_WCE);
 
+static const struct vhost_user_client_device DEVICE = {
+	.protocol_features = BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			     BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+			     BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
+	.socket_missing = "attach a volume first and use the path that it prints",
+};
+
 #define fail(driver, result, ...) (snprintf((driver)->client.error, sizeof((driver)->client.error), __VA_ARGS__), (result))
 
 static bool offers(const struct blk_driver *driver, unsigned feature)
@@ -79,7 +86,7 @@ static int open_connection(struct blk_driver *driver, int timeout_ms)
 {
 	int error;
 
-	error = vhost_user_client_connect(&driver->client, driver->socket_path, timeout_ms);
+	error = vhost_user_client_connect(&driver->client, &DEVICE, driver->socket_path, timeout_ms);
 	if (error == 0 && !offers(driver, VIRTIO_F_VERSION_1))
 		error = fail(driver, -EOPNOTSUPP,
 			     "the back end speaks only the legacy virtio of before 1.0, which this driver does not");

@@ -46,7 +46,8 @@ int driver_ring_create(struct driver_ring *ring, const struct driver_ring_config
 	if (ring->size == 0)
 		return -EINVAL;
 	ring->posted = calloc(config->chain_count, sizeof(*ring->posted));
-	if (ring->posted == NULL)
+	ring->writable_bytes = calloc(config->chain_count, sizeof(*ring->writable_bytes));
+	if (ring->posted == NULL || ring->writable_bytes == NULL)
 		return -ENOMEM;
 	if (config->indirect) {
 		uint64_t bytes = (uint64_t)config->chain_count * config->segments_max * sizeof(struct vring_desc);
@@ -71,6 +72,7 @@ void driver_ring_free(struct driver_ring *ring)
 	if (ring->config.packed)
 		free(ring->packed.templates);
 	free(ring->posted);
+	free(ring->writable_bytes);
 	free(ring->chain_of);
 	free(ring->slots_of);
 	memset(ring, 0, sizeof(*ring));
@@ -103,6 +105,9 @@ void driver_ring_lay(struct driver_ring *ring, uint16_t chain, const struct driv
 {
 	struct driver_segment table;
 
+	ring->writable_bytes[chain] = 0;
+	for (unsigned i = 0; i < count; i++)
+		ring->writable_bytes[chain] += segments[i].device_writes ? segments[i].length_bytes : 0;
 	if (ring->config.indirect) {
 		lay_table(ring, chain, segments, count);
 		table.data = driver_ring_table(ring, chain);
@@ -150,11 +155,16 @@ bool driver_ring_kick(struct driver_ring *ring)
 
 unsigned driver_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned max)
 {
+	return driver_ring_reap_lengths(ring, chains, NULL, max);
+}
+
+unsigned driver_ring_reap_lengths(struct driver_ring *ring, uint16_t *chains, uint32_t *lengths, unsigned max)
+{
 	unsigned count;
 
 	if (__builtin_expect(ring->broken != NULL, 0))
 		return 0;
-	count = ring->config.packed ? packed_ring_reap(ring, chains, max) : split_ring_reap(ring, chains, max);
+	count = ring->config.packed ? packed_ring_reap(ring, chains, lengths, max) : split_ring_reap(ring, chains, lengths, max);
 	ring->in_flight = (uint16_t)(ring->in_flight - count);
 	return count;
 }

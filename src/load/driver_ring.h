@@ -13,7 +13,8 @@
  *	post() ... kick() ... reap() -> the chains that are done, to be posted again
  *
  * Nothing that the back end writes is trusted: an index that runs ahead, an unknown or an idle chain in the used ring sets
- * `broken` (a sentence), and from then on reap() returns 0. One thread a ring.
+ * `broken` (a sentence), and from then on reap() returns 0. So does a length beyond what a chain can hold, for whoever reads lengths
+ * (reap_lengths). Layers above report what they find in the same place, with driver_ring_accuse(). One thread a ring.
  */
 #ifndef OUTBOARD_LOAD_DRIVER_RING_H
 #define OUTBOARD_LOAD_DRIVER_RING_H
@@ -69,6 +70,7 @@ struct driver_ring {
 	struct driver_ring_config config;
 	struct vring_desc *tables; /* indirect: [chain_count * segments_max], shared */
 	uint8_t *posted;	   /* [chain_count] 1 while the back end has it */
+	uint32_t *writable_bytes;  /* [chain_count] that the device may write */
 	uint16_t *chain_of;	   /* split: chain that starts at a descriptor, or CHAIN_NONE; [size] */
 	uint16_t *slots_of;	   /* packed: ring slots that a chain takes; [chain_count] */
 	const struct shared_memory *memory;
@@ -98,6 +100,15 @@ bool driver_ring_kick(struct driver_ring *ring);
 void driver_ring_kick_always(struct driver_ring *ring); /* after (re)connecting: nobody knows what a new back end has seen */
 /* Chains that the back end has completed, at most `max`. */
 unsigned driver_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned max);
+/* The same, with how many bytes the back end says it wrote into each: never more than the chain's segments hold. */
+unsigned driver_ring_reap_lengths(struct driver_ring *ring, uint16_t *chains, uint32_t *lengths, unsigned max);
+
+/* The back end broke a rule of the device, seen by a layer above: `broken` until the end, unless it is so already. */
+static inline void driver_ring_accuse(struct driver_ring *ring, const char *sentence)
+{
+	if (ring->broken == NULL)
+		ring->broken = sentence;
+}
 
 /* Asks for a call at the next completion. False when there is one already: do not sleep. */
 bool driver_ring_arm(struct driver_ring *ring);

@@ -129,7 +129,7 @@ bool packed_ring_completed(const struct driver_ring *ring)
 	return slot_used(ring);
 }
 
-unsigned packed_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned max)
+unsigned packed_ring_reap(struct driver_ring *ring, uint16_t *chains, uint32_t *lengths, unsigned max)
 {
 	unsigned count = 0;
 
@@ -140,6 +140,11 @@ unsigned packed_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned m
 			ring->broken = chain >= ring->config.chain_count ? "it completed a buffer id that does not exist"
 									 : "it completed a buffer id that is not in flight";
 			break;
+		}
+		if (lengths != NULL) {
+			lengths[count] = __atomic_load_n(&ring->packed.desc[ring->packed.next_used].len, __ATOMIC_RELAXED);
+			if (!driver_ring_length_fits(ring, chain, lengths[count]))
+				break;
 		}
 		ring->posted[chain] = 0;
 		chains[count++] = chain;

@@ -100,7 +100,7 @@ bool split_ring_completed(const struct driver_ring *ring)
 	return __atomic_load_n(&ring->split.used->idx, __ATOMIC_ACQUIRE) != ring->split.next_used;
 }
 
-unsigned split_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned max)
+unsigned split_ring_reap(struct driver_ring *ring, uint16_t *chains, uint32_t *lengths, unsigned max)
 {
 	uint16_t mask = (uint16_t)(ring->size - 1), next = ring->split.next_used;
 	unsigned count = (uint16_t)(__atomic_load_n(&ring->split.used->idx, __ATOMIC_ACQUIRE) - next);
@@ -122,6 +122,13 @@ unsigned split_ring_reap(struct driver_ring *ring, uint16_t *chains, unsigned ma
 							   : "its used ring names a chain that is not in flight";
 			count = i;
 			break;
+		}
+		if (lengths != NULL) {
+			lengths[i] = __atomic_load_n(&ring->split.used->ring[next & mask].len, __ATOMIC_RELAXED);
+			if (!driver_ring_length_fits(ring, chain, lengths[i])) {
+				count = i;
+				break;
+			}
 		}
 		ring->posted[chain] = 0;
 		chains[i] = chain;

@@ -14,11 +14,6 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-static const uint64_t PROTOCOL_FEATURES_WANTED = BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-						 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-						 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
-						 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
-
 static const char *const request_names[VHOST_USER_REQUEST_LIMIT] = {
 	[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
 	[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
@@ -34,6 +29,7 @@ static const char *const request_names[VHOST_USER_REQUEST_LIMIT] = {
 	[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
 	[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
 	[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+	[VHOST_USER_NET_SET_MTU] = "NET_SET_MTU",
 	[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
 	[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
 	[VHOST_USER_GET_INFLIGHT_FD] = "GET_INFLIGHT_FD",
@@ -169,7 +165,7 @@ static int open_socket(struct vhost_user_client *client, const char *path)
 		return 0;
 	switch (errno) {
 	case ENOENT:
-		return fail(client, -ENOENT, "no such socket; attach a volume first and use the path that it prints");
+		return fail(client, -ENOENT, "no such socket; %s", client->device->socket_missing);
 	case ECONNREFUSED:
 		return fail(client, -ECONNREFUSED, "nobody listens there; is the back end running?");
 	case EACCES:
@@ -196,15 +192,16 @@ static int open_backend_channel(struct vhost_user_client *client)
 
 static int negotiate_protocol(struct vhost_user_client *client)
 {
-	uint64_t queues;
+	uint64_t queues, features;
 	int error;
 
 	error = get_u64(client, VHOST_USER_GET_PROTOCOL_FEATURES, &client->protocol_features_offered);
 	if (error != 0)
 		return error;
 	/* Acknowledgements are part of the contract only once this message was handled (the specification leaves this one open). */
-	error = set_u64(client, VHOST_USER_SET_PROTOCOL_FEATURES, client->protocol_features_offered & PROTOCOL_FEATURES_WANTED, -1);
-	client->protocol_features = client->protocol_features_offered & PROTOCOL_FEATURES_WANTED;
+	features = client->protocol_features_offered & client->device->protocol_features;
+	error = set_u64(client, VHOST_USER_SET_PROTOCOL_FEATURES, features, -1);
+	client->protocol_features = features;
 	if (error == 0 && vhost_user_client_has(client, VHOST_USER_PROTOCOL_F_MQ)) {
 		error = get_u64(client, VHOST_USER_GET_QUEUE_NUM, &queues);
 		if (error == 0)
@@ -215,7 +212,8 @@ static int negotiate_protocol(struct vhost_user_client *client)
 	return error;
 }
 
-int vhost_user_client_connect(struct vhost_user_client *client, const char *socket_path, int timeout_ms)
+int vhost_user_client_connect(struct vhost_user_client *client, const struct vhost_user_client_device *device,
+			      const char *socket_path, int timeout_ms)
 {
 	struct vhost_user_message owner = {.header = {.request = VHOST_USER_SET_OWNER}};
 	int error;
@@ -223,6 +221,7 @@ int vhost_user_client_connect(struct vhost_user_client *client, const char *sock
 	memset(client, 0, sizeof(*client));
 	client->socket = -1;
 	client->backend_channel = -1;
+	client->device = device;
 	client->timeout_ms = timeout_ms;
 	client->queues_max = 1;
 	error = open_socket(client, socket_path);
@@ -252,8 +251,8 @@ int vhost_user_client_config_read(struct vhost_user_client *client, uint32_t off
 
 	if (!vhost_user_client_has(client, VHOST_USER_PROTOCOL_F_CONFIG))
 		return fail(client, -EOPNOTSUPP,
-			    "the back end cannot tell its configuration (no PROTOCOL_F_CONFIG), so the size of the "
-			    "disk is unknown; a vhost-user-blk back end must offer it");
+			    "the back end cannot tell its configuration (no PROTOCOL_F_CONFIG), so what it serves is "
+			    "unknown; a vhost-user-blk back end must offer it");
 	m.header.size = VHOST_USER_CONFIG_SPACE_HEADER_BYTES + size;
 	m.payload.config_space.offset = offset;
 	m.payload.config_space.size = size;
@@ -294,6 +293,13 @@ int vhost_user_client_memory_set(struct vhost_user_client *client, const struct 
 		m.payload.memory_table.regions[0] = region;
 	}
 	return set(client, &m, memory->fd);
+}
+
+int vhost_user_client_mtu_set(struct vhost_user_client *client, uint16_t mtu)
+{
+	if (!vhost_user_client_has(client, VHOST_USER_PROTOCOL_F_MTU))
+		return fail(client, -EOPNOTSUPP, "the back end cannot be told an MTU (no PROTOCOL_F_MTU); leave --mtu out");
+	return set_u64(client, VHOST_USER_NET_SET_MTU, mtu, -1);
 }
 
 int vhost_user_client_inflight_get(struct vhost_user_client *client, uint16_t queue_count, uint16_t queue_size,

@@ -20,7 +20,14 @@
 
 enum { VHOST_USER_CLIENT_TIMEOUT_DEFAULT_MS = 10000 };
 
+/* What a kind of device wants of the protocol, and how a person comes by one. */
+struct vhost_user_client_device {
+	uint64_t protocol_features;
+	const char *socket_missing; /* what to do about a socket that is not there */
+};
+
 struct vhost_user_client {
+	const struct vhost_user_client_device *device; /* outlives the client */
 	int socket;
 	int backend_channel; /* requests of the back end; -1 when it has none */
 	int timeout_ms;
@@ -33,7 +40,8 @@ struct vhost_user_client {
 };
 
 /* Connects and negotiates the protocol. */
-int vhost_user_client_connect(struct vhost_user_client *client, const char *socket_path, int timeout_ms);
+int vhost_user_client_connect(struct vhost_user_client *client, const struct vhost_user_client_device *device,
+			      const char *socket_path, int timeout_ms);
 void vhost_user_client_close(struct vhost_user_client *client); /* also after a failed connect */
 
 bool vhost_user_client_has(const struct vhost_user_client *client, unsigned protocol_feature);
@@ -44,6 +52,9 @@ int vhost_user_client_config_read(struct vhost_user_client *client, uint32_t off
 				  uint32_t *size_read);
 int vhost_user_client_features_set(struct vhost_user_client *client, uint64_t features);
 int vhost_user_client_memory_set(struct vhost_user_client *client, const struct shared_memory *memory);
+
+/* Tells the back end what the driver was told; -EOPNOTSUPP without PROTOCOL_F_MTU. */
+int vhost_user_client_mtu_set(struct vhost_user_client *client, uint16_t mtu);
 
 /* The record of what is in flight, kept by the front end for the next back end. */
 struct vhost_user_client_inflight {

@@ -233,6 +233,46 @@ static void test_lying_device(void **state)
 	}
 }
 
+/* Lengths come through as the device told them; one beyond what the chain holds breaks the ring, but only for who asks. */
+static void test_lengths(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct rig rig;
+		struct ring_request request;
+		const char *why;
+		uint16_t chains[CHAINS];
+		uint32_t lengths[CHAINS];
+
+		set_up(&rig, &kinds[i]);
+		for (uint32_t written = 0; written <= DATA_BYTES + 1; written += DATA_BYTES + 1) {
+			lay(&rig, 2, VIRTIO_BLK_T_IN);
+			post_one(&rig, 2);
+			assert_true(ring_device_fetch(&rig.device, &request, &why));
+			ring_device_complete(&rig.device, &request, written);
+			assert_int_equal(driver_ring_reap_lengths(&rig.ring, chains, lengths, CHAINS), 1);
+			assert_int_equal(chains[0], 2);
+			assert_int_equal(lengths[0], written);
+		}
+		for (unsigned asked = 0; asked < 2; asked++) {
+			post_one(&rig, 2);
+			assert_true(ring_device_fetch(&rig.device, &request, &why));
+			ring_device_complete(&rig.device, &request, DATA_BYTES + 2);
+			if (asked == 0) {
+				assert_int_equal(driver_ring_reap(&rig.ring, chains, CHAINS), 1);
+				assert_null(rig.ring.broken);
+			} else {
+				assert_int_equal(driver_ring_reap_lengths(&rig.ring, chains, lengths, CHAINS), 0);
+				assert_non_null(strstr(rig.ring.broken, "wrote more bytes"));
+				assert_int_equal(rig.ring.in_flight, 1);
+			}
+		}
+		driver_ring_accuse(&rig.ring, "something else");
+		assert_non_null(strstr(rig.ring.broken, "wrote more bytes"));
+		tear_down(&rig);
+	}
+}
+
 static void test_used_index_runs_ahead(void **state)
 {
 	struct rig rig;
@@ -324,7 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trips),  cmocka_unit_test(test_kicks),   cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_lying_device), cmocka_unit_test(test_restart), cmocka_unit_test(test_used_index_runs_ahead),
-		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
