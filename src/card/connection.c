@@ -78,13 +78,13 @@ static void keep_totals(struct device *d, const struct virtqueue_accounts *a)
 
 static void queue_stopped(struct message *message)
 {
-	struct device_queue *q = container_of(message, struct device_queue, poll.stopped);
+	struct device_queue *q = container_of(message, struct device_queue, source.stopped);
 	struct device *d = q->device;
 	unsigned index = q->index;
 	int rc;
 
-	keep_totals(d, virtqueue_accounts(q->poll.vq));
-	virtqueue_release(q->poll.vq, &vhost_user_state(d->connection)->queues[index]);
+	keep_totals(d, virtqueue_accounts(q->vq));
+	virtqueue_release(q->vq, &vhost_user_state(d->connection)->queues[index]);
 	d->queues[index] = NULL;
 	free(q);
 	if (!d->disconnecting) {
@@ -97,22 +97,54 @@ static void queue_stopped(struct message *message)
 
 static void queue_broken(struct message *message)
 {
-	struct device_queue *q = container_of(message, struct device_queue, poll.broken);
+	struct device_queue *q = container_of(message, struct device_queue, source.broken);
 	struct device *d = q->device;
 
-	log_warning("volume %s: queue %u stopped, its guest broke the rules: %s", d->name, q->index, q->poll.broken_why);
+	log_warning("volume %s: queue %u stopped, its guest broke the rules: %s", d->name, q->index, q->source.broken_why);
 	vhost_user_queue_broken(d->connection, q->index);
 	commands_event(d->card, "device_broken",
 		       json_pack("{s:o,s:i,s:s}", "volume_id", commands_uuid(&d->volume_id), "queue", (int)q->index, "message",
-				 q->poll.broken_why));
+				 q->source.broken_why));
 }
 
 void connection_queue_broken(void *device, unsigned queue, const char *why)
 {
 	struct device *d = device;
 
-	d->queues[queue]->poll.broken_why = why;
+	source_broken(&d->queues[queue]->source, why);
 }
+
+static struct visit visit(struct source *source, uint64_t now_tsc)
+{
+	struct device_queue *q = container_of(source, struct device_queue, source);
+	struct visit v = virtqueue_visit(q->vq, now_tsc);
+
+	if (q->memory->lost)
+		source_broken(source, "the VMM took the guest's memory away (its file was truncated)");
+	return v;
+}
+
+static bool arm(struct source *source)
+{
+	return virtqueue_arm(container_of(source, struct device_queue, source)->vq);
+}
+
+static void disarm(struct source *source)
+{
+	virtqueue_disarm(container_of(source, struct device_queue, source)->vq);
+}
+
+static void stop(struct source *source)
+{
+	virtqueue_stop(container_of(source, struct device_queue, source)->vq);
+}
+
+static bool stopped(const struct source *source)
+{
+	return virtqueue_stopped(container_of(source, struct device_queue, source)->vq);
+}
+
+static const struct source_ops source_ops = {.visit = visit, .arm = arm, .disarm = disarm, .stop = stop, .stopped = stopped};
 
 static int queue_start(void *device, unsigned index)
 {
@@ -128,21 +160,22 @@ static int queue_start(void *device, unsigned index)
 		return -ENOMEM;
 	q->device = d;
 	q->index = index;
-	q->poll.memory = vhost_user_memory(v);
-	q->poll.kick_fd = vhost_user_fds(v)->kick[index];
-	q->poll.call_fd = vhost_user_call_fd(v, index);
-	q->poll.err_fd = vhost_user_fds(v)->err[index];
-	q->poll.stopped.run = queue_stopped;
-	q->poll.broken.run = queue_broken;
+	q->source.ops = &source_ops;
+	q->memory = vhost_user_memory(v);
+	q->source.kick_fd = vhost_user_fds(v)->kick[index];
+	q->source.call_fd = vhost_user_call_fd(v, index);
+	q->source.err_fd = vhost_user_fds(v)->err[index];
+	q->source.stopped.run = queue_stopped;
+	q->source.broken.run = queue_broken;
 	rc = virtio_blk_queue_start(d->blk, d->poller->worker, index, vhost_user_state(v), vhost_user_memory(v),
-				    vhost_user_inflight(v, index), q->poll.call_fd, clock_tsc(), &q->poll.vq);
+				    vhost_user_inflight(v, index), q->source.call_fd, clock_tsc(), &q->vq);
 	if (rc < 0) {
 		log_warning("volume %s: queue %u cannot be served: %s", d->name, index, strerror(-rc));
 		free(q);
 		return rc;
 	}
 	d->queues[index] = q;
-	poller_add(d->poller, &q->poll);
+	poller_add(d->poller, &q->source);
 	return 0;
 }
 
@@ -154,7 +187,7 @@ static void queue_stop(void *device, unsigned index)
 	if (q == NULL || q->removing)
 		return;
 	q->removing = true;
-	poller_remove(d->poller, &q->poll);
+	poller_remove(d->poller, &q->source);
 }
 
 static void queue_call(void *device, unsigned index)
@@ -162,7 +195,7 @@ static void queue_call(void *device, unsigned index)
 	struct device *d = device;
 
 	if (d->queues[index] != NULL && !d->queues[index]->removing)
-		poller_call(d->poller, &d->queues[index]->poll);
+		poller_call(d->poller, &d->queues[index]->source);
 }
 
 static int config_read(void *device, uint32_t offset, void *data, uint32_t size)

@@ -26,7 +26,9 @@ struct device_socket {
 };
 
 struct device_queue {
-	struct poller_queue poll;
+	struct source source;
+	struct virtqueue *vq;
+	const struct guest_memory *memory;
 	struct device *device;
 	unsigned index;
 	bool removing;

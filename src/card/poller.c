@@ -13,157 +13,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* ---- places of a queue ---- */
-
-static void place(struct poller *p, struct poller_queue *q, enum poller_queue_place where, struct list *list)
-{
-	list_del(&q->link);
-	list_add_tail(list, &q->link);
-	p->asleep -= q->place == QUEUE_ASLEEP;
-	p->account.active -= q->place == QUEUE_ACTIVE;
-	q->place = where;
-	p->asleep += where == QUEUE_ASLEEP;
-	ACCOUNT_SET(p->account.active, p->account.active + (where == QUEUE_ACTIVE));
-}
-
-static void activate(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
-{
-	q->visited_tsc = now_tsc;
-	q->worked_tsc = now_tsc;
-	place(p, q, QUEUE_ACTIVE, &p->active);
-}
-
-static void hold(struct poller *p, struct poller_queue *q, uint64_t again_tsc)
-{
-	q->again_tsc = again_tsc;
-	if (list_empty(&p->held) || again_tsc < p->held_until_tsc)
-		p->held_until_tsc = again_tsc;
-	place(p, q, QUEUE_HELD, &p->held);
-}
-
-static void fall_asleep(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
-{
-	if (q->kick_fd < 0 || !virtqueue_arm(q->vq))
-		return;
-	q->slept_tsc = now_tsc;
-	q->armed = true;
-	place(p, q, QUEUE_ASLEEP, &p->others);
-}
-
-/* A guest that came back soon after it was put to sleep is worth a longer spin the next time; one that did not, a shorter one. */
-static void wake(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
-{
-	bool soon = now_tsc - q->slept_tsc < p->spin_max_ticks;
-
-	q->spin_ticks = soon ? q->spin_ticks * 2 : q->spin_ticks / 2;
-	if (q->spin_ticks > p->spin_max_ticks)
-		q->spin_ticks = p->spin_max_ticks;
-	if (q->spin_ticks < p->spin_min_ticks)
-		q->spin_ticks = p->spin_min_ticks;
-	activate(p, q, now_tsc);
-}
-
-static void mark_broken(struct poller *p, struct poller_queue *q)
-{
-	place(p, q, QUEUE_BROKEN, &p->others);
-	virtio_worker_call(p->worker, q->err_fd);
-	mailbox_post(p->config.control, &q->broken);
-}
-
-/* ---- messages ---- */
-
-static void run_add(struct message *message)
-{
-	struct poller_queue *q = container_of(message, struct poller_queue, addition);
-	struct poller *p = q->poller;
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = q};
-	uint64_t now_tsc = clock_tsc();
-
-	list_init(&q->link);
-	q->spin_ticks = p->spin_min_ticks * 4;
-	q->place = QUEUE_BROKEN; /* nowhere yet */
-	if (q->kick_fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, q->kick_fd, &event) != 0)
-		q->kick_fd = -1; /* not an eventfd: then it is polled */
-	ACCOUNT_SET(p->account.queues, p->account.queues + 1);
-	virtqueue_disarm(q->vq);
-	activate(p, q, now_tsc);
-	/* A predecessor may have been killed between the used index and the call, and that request be the guest's only one. */
-	virtio_worker_call(p->worker, q->call_fd);
-}
-
-static void run_call(struct message *message)
-{
-	struct poller_queue *q = container_of(message, struct poller_queue, call);
-
-	__atomic_store_n(&q->call_posted, false,
-			 __ATOMIC_RELEASE); /* first: what is replaced from now on is told by another call */
-	virtio_worker_call(q->poller->worker, q->call_fd);
-}
-
-static void run_remove(struct message *message)
-{
-	struct poller_queue *q = container_of(message, struct poller_queue, removal);
-	struct poller *p = q->poller;
-
-	if (q->kick_fd >= 0)
-		epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, q->kick_fd, NULL);
-	virtqueue_stop(q->vq);
-	place(p, q, QUEUE_STOPPING, &p->stopping);
-}
-
-static unsigned leave_stopped(struct poller *p)
-{
-	unsigned left = 0;
-
-	list_for_each_safe (node, after, &p->stopping) {
-		struct poller_queue *q = list_entry(node, struct poller_queue, link);
-
-		if (!virtqueue_stopped(q->vq))
-			continue;
-		list_del(&q->link);
-		ACCOUNT_SET(p->account.queues, p->account.queues - 1);
-		mailbox_post(p->config.control, &q->stopped); /* the owner's from here */
-		left++;
-	}
-	return left;
-}
-
-void poller_post(struct poller *p, struct message *message)
-{
-	mailbox_post(&p->mailbox, message);
-}
-
-void poller_add(struct poller *p, struct poller_queue *q)
-{
-	q->poller = p;
-	q->addition.run = run_add;
-	mailbox_post(&p->mailbox, &q->addition);
-}
-
-void poller_call(struct poller *p, struct poller_queue *q)
-{
-	if (__atomic_exchange_n(&q->call_posted, true, __ATOMIC_ACQ_REL))
-		return;
-	q->call.run = run_call;
-	mailbox_post(&p->mailbox, &q->call);
-}
-
-void poller_remove(struct poller *p, struct poller_queue *q)
-{
-	q->removal.run = run_remove;
-	mailbox_post(&p->mailbox, &q->removal);
-}
-
 /* ---- a pass ---- */
 
-static void account_gap(struct poller *p, struct poller_queue *q, uint64_t now_tsc)
+static void account_gap(struct poller *p, struct source *s, uint64_t now_tsc)
 {
-	uint64_t gap = now_tsc - q->visited_tsc;
+	uint64_t gap = now_tsc - s->visited_tsc;
 
-	q->visited_tsc = now_tsc;
+	s->visited_tsc = now_tsc;
 	histogram_add(&p->account.gap, gap, 1);
-	if (gap > q->gap_ticks_max)
-		ACCOUNT_SET(q->gap_ticks_max, gap);
+	if (gap > s->gap_ticks_max)
+		ACCOUNT_SET(s->gap_ticks_max, gap);
 	if (gap > p->account.gap_ticks_max)
 		ACCOUNT_SET(p->account.gap_ticks_max, gap);
 }
@@ -176,35 +35,40 @@ static uint64_t add_ticks(uint64_t *total, uint64_t from_tsc)
 	return now_tsc;
 }
 
+/* Where a visit leaves it. */
+static void settle(struct source *s, const struct visit *v, uint64_t now_tsc)
+{
+	if (s->broken_why != NULL)
+		source_mark_broken(s);
+	else if (v->again_tsc != 0)
+		source_hold(s, v->again_tsc);
+	else if (v->started == 0 && !v->more && now_tsc - s->worked_tsc > s->spin_ticks)
+		source_fall_asleep(s, now_tsc);
+}
+
 static unsigned visit_active(struct poller *p, uint64_t *now_tsc)
 {
 	unsigned worked = 0;
 
 	virtio_worker_contend(p->worker, p->account.active > 1);
 	list_for_each_safe (node, after, &p->active) {
-		struct poller_queue *q = list_entry(node, struct poller_queue, link);
+		struct source *s = list_entry(node, struct source, link);
 		struct visit v;
 
-		account_gap(p, q, *now_tsc);
-		v = virtqueue_visit(q->vq, *now_tsc);
-		if (q->armed) { /* after the visit that its kick led to: what that found did not wait while we slept */
-			virtqueue_disarm(q->vq);
-			q->armed = false;
+		account_gap(p, s, *now_tsc);
+		v = s->ops->visit(s, *now_tsc);
+		if (s->armed) { /* after the visit that its kick led to: what that found did not wait while we slept */
+			if (s->ops->disarm != NULL)
+				s->ops->disarm(s);
+			s->armed = false;
 		}
 		if (v.started > 0) {
 			virtio_worker_publish(p->worker, *now_tsc);
 			*now_tsc = add_ticks(&p->account.visit_ticks, *now_tsc);
-			q->worked_tsc = *now_tsc;
+			s->worked_tsc = *now_tsc;
 			worked += v.started;
 		}
-		if (q->memory->lost && q->broken_why == NULL)
-			q->broken_why = "the VMM took the guest's memory away (its file was truncated)";
-		if (q->broken_why != NULL)
-			mark_broken(p, q);
-		else if (v.again_tsc != 0)
-			hold(p, q, v.again_tsc);
-		else if (v.started == 0 && !v.more && *now_tsc - q->worked_tsc > q->spin_ticks)
-			fall_asleep(p, q, *now_tsc);
+		settle(s, &v, *now_tsc);
 	}
 	return worked;
 }
@@ -217,33 +81,30 @@ static unsigned release_held(struct poller *p, uint64_t now_tsc)
 	if (list_empty(&p->held) || now_tsc < p->held_until_tsc)
 		return 0;
 	list_for_each_safe (node, after, &p->held) {
-		struct poller_queue *q = list_entry(node, struct poller_queue, link);
+		struct source *s = list_entry(node, struct source, link);
 
-		if (q->again_tsc <= now_tsc) {
-			activate(p, q, now_tsc);
+		if (s->again_tsc <= now_tsc) {
+			source_activate(s, now_tsc);
 			released++;
-		} else if (q->again_tsc < earliest) {
-			earliest = q->again_tsc;
+		} else if (s->again_tsc < earliest) {
+			earliest = s->again_tsc;
 		}
 	}
 	p->held_until_tsc = earliest;
 	return released;
 }
 
-static unsigned take_events(struct poller *p, const struct epoll_event *events, int count, uint64_t now_tsc)
+static unsigned take_events(const struct epoll_event *events, int count, uint64_t now_tsc)
 {
 	unsigned woken = 0;
 
 	for (int i = 0; i < count; i++) {
-		struct poller_queue *q = events[i].data.ptr;
+		struct source *s = events[i].data.ptr;
 
-		if (q == NULL) /* the mailbox, or the engine: looked at every pass anyhow */
+		if (s == NULL) /* the mailbox, or the engine: looked at every pass anyhow */
 			continue;
-		ACCOUNT_SET(q->kicks, q->kicks + 1);
-		if (q->place == QUEUE_ASLEEP) {
-			wake(p, q, now_tsc);
-			woken++;
-		}
+		woken += s->place == SOURCE_ASLEEP;
+		source_kicked(s, now_tsc);
 	}
 	return woken;
 }
@@ -257,7 +118,7 @@ static unsigned look_at_kicks(struct poller *p, uint64_t *now_tsc)
 	if (p->asleep == 0 || *now_tsc - p->kicks_looked_tsc < p->kick_interval_ticks)
 		return 0;
 	count = epoll_wait(p->epoll_fd, events, POLLER_EVENTS_MAX, 0);
-	woken = take_events(p, events, count, *now_tsc);
+	woken = take_events(events, count, *now_tsc);
 	*now_tsc = add_ticks(&p->account.kick_ticks, *now_tsc);
 	p->kicks_looked_tsc = *now_tsc;
 	return woken;
@@ -282,7 +143,7 @@ static unsigned pass(struct poller *p, uint64_t *now_tsc)
 	}
 	if (!list_empty(&p->stopping)) { /* a giant request is cut to its end here, some at a time: not the time to sleep */
 		worked += virtio_worker_publish(p->worker, *now_tsc);
-		worked += leave_stopped(p);
+		worked += source_leave_stopped(p);
 	}
 	worked += look_at_kicks(p, now_tsc);
 	return worked;
@@ -311,7 +172,7 @@ static void sleep_until_event(struct poller *p, uint64_t *now_tsc)
 	p->kicks_looked_tsc = *now_tsc;
 	ACCOUNT_SET(p->account.sleeps, p->account.sleeps + 1);
 	ACCOUNT_SET(p->account.sleep_ticks, p->account.sleep_ticks + (*now_tsc - slept_from));
-	take_events(p, events, count, *now_tsc);
+	take_events(events, count, *now_tsc);
 }
 
 static void poll_for_ever(struct poller *p)

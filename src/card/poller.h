@@ -1,21 +1,14 @@
 /*
- * A poller: one thread on one dedicated core that owns the queues given to it, from the guest's ring to the completion.
+ * A poller: one thread on one dedicated core that owns the sources of work given to it: guests' queues, from the ring to the
+ * completion, and what networks add to them (source.h says in which places a source can be).
  *
- * A queue is in one of these places:
+ * A pass visits each active source once, with a budget (of a block queue: VIRTIO_BLK_BATCH_MAX requests, VIRTIO_BLK_VISIT_BYTES_MAX
+ * bytes), then reaps the volume engine. So an active source waits at most
  *
- *	active	visited every pass
- *	held	its volume's allowance is spent: not visited before `again_tsc`
- *	asleep	armed: the guest was asked to kick, the poller spends nothing on it
- *	broken	the guest broke the rules: not visited any more
- *	stopping	read no more; leaves when nothing of it is in flight
+ *	active sources × cost of a full visit + one engine poll + one look at the kicks (POLLER_KICK_INTERVAL_NS apart)
  *
- * A pass visits each active queue once, with a budget (VIRTIO_BLK_BATCH_MAX requests, VIRTIO_BLK_VISIT_BYTES_MAX bytes), then reaps
- * the volume engine. So an active queue waits at most
- *
- *	active queues × cost of a full visit + one engine poll + one look at the kicks (POLLER_KICK_INTERVAL_NS apart)
- *
- * which is measured as the service gap. A queue that had nothing for its spin time (5 to 200 µs, adapted to whether the guest comes
- * back soon) is armed and leaves; a poller without active queues sleeps in epoll until a kick, a completion, a message or a
+ * which is measured as the service gap. A source that had nothing for its spin time (5 to 200 µs, adapted to whether work comes
+ * back soon) is armed and leaves; a poller without active sources sleeps in epoll until a kick, a completion, a message or a
  * deadline. While others are active, kicks are looked for every POLLER_KICK_INTERVAL_NS, so a guest that kicks for ever costs one
  * visit an interval, whatever its rate.
  */
@@ -29,6 +22,7 @@
 #include "base/histogram.h"
 #include "base/list.h"
 #include "card/mailbox.h"
+#include "card/source.h"
 #include "virtio/virtio_blk.h"
 #include "volume/volume.h"
 
@@ -40,35 +34,6 @@ enum {
 	POLLER_EVENTS_MAX = 64,
 };
 
-enum poller_queue_place { QUEUE_ACTIVE, QUEUE_HELD, QUEUE_ASLEEP, QUEUE_BROKEN, QUEUE_STOPPING };
-
-/* One queue while a poller serves it. Made by the control thread, the poller's from poller_add() until `stopped` is posted. */
-struct poller_queue {
-	struct list link;
-	struct virtqueue *vq;
-	const struct guest_memory *memory;
-	enum poller_queue_place place;
-	int kick_fd;	  /* -1: the guest does not kick; polled for ever */
-	int call_fd;	  /* -1: the guest polls */
-	int err_fd;	  /* -1: none; signalled when the guest broke a rule */
-	bool call_posted; /* atomic: `call` is under way */
-	uint64_t visited_tsc;
-	uint64_t worked_tsc;
-	uint64_t slept_tsc;
-	bool armed; /* the guest was asked to kick */
-	uint64_t spin_ticks;
-	uint64_t again_tsc;
-	uint64_t gap_ticks_max;
-	uint64_t kicks;
-	struct message addition;
-	struct message removal; /* of its own: a queue may be taken back before the poller has taken it in */
-	struct message call;
-	struct message stopped; /* posted to the control thread when it left: `stopped.run` is the owner's */
-	struct message broken;	/* posted once when the guest broke a rule: `broken.run` is the owner's */
-	const char *broken_why; /* set (on the poller, inside a visit) by whoever finds the guest at fault; a string constant */
-	struct poller *poller;
-};
-
 /* Written by the poller, read by anyone (relaxed). Ticks of the TSC. */
 struct poller_account {
 	uint64_t busy_ticks;  /* passes that did something */
@@ -77,9 +42,9 @@ struct poller_account {
 	uint64_t passes;
 	uint64_t sleeps;
 	uint64_t gap_ticks_max;
-	struct histogram gap; /* between two visits of an active queue */
+	struct histogram gap; /* between two visits of an active source */
 	uint32_t active;
-	uint32_t queues;
+	uint32_t sources;
 	/* where the cycles of the busy passes went */
 	uint64_t visit_ticks;
 	uint64_t engine_ticks;
@@ -102,7 +67,7 @@ struct poller {
 	struct virtio_worker *worker;
 	struct list active;
 	struct list held;
-	struct list others; /* asleep, broken */
+	struct list others; /* asleep, passive, broken */
 	struct list stopping;
 	uint64_t held_until_tsc; /* the earliest again_tsc of `held` */
 	uint64_t kicks_looked_tsc;
@@ -119,15 +84,23 @@ struct poller {
 
 /* Starts the thread, and returns when it polls: 0 or -errno. */
 int poller_start(struct poller *poller, const struct poller_config *config);
-void poller_stop(struct poller *poller); /* no queue is left; joins */
+void poller_stop(struct poller *poller); /* no source is left; joins */
 
-/* (control) Gives a queue whose vq was started and whose stopped.run and broken.run are set. */
-void poller_add(struct poller *poller, struct poller_queue *queue);
+/* (control) Gives a source whose ops, descriptors, stopped.run and broken.run are set. */
+void poller_add(struct poller *poller, struct source *source);
 /* (control) Takes it back: `stopped` is posted when it has left. */
-void poller_remove(struct poller *poller, struct poller_queue *queue);
+void poller_remove(struct poller *poller, struct source *source);
 /* (control) Calls its guest once. Between add and remove. */
-void poller_call(struct poller *poller, struct poller_queue *queue);
+void poller_call(struct poller *poller, struct source *source);
 /* Any thread but the poller's: run something there. */
 void poller_post(struct poller *poller, struct message *message);
+
+/* ---- source.c: the places of sources; for poller.c ---- */
+void source_hold(struct source *source, uint64_t again_tsc);
+void source_fall_asleep(struct source *source, uint64_t now_tsc);
+void source_kicked(struct source *source, uint64_t now_tsc);
+void source_activate(struct source *source, uint64_t now_tsc);
+void source_mark_broken(struct source *source);
+unsigned source_leave_stopped(struct poller *poller);
 
 #endif

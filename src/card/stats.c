@@ -56,7 +56,7 @@ static json_t *poller_json(const struct poller *p)
 	json_object_update_new(poller, json_pack("{s:I,s:I,s:o,s:o,s:i,s:i}", "passes", (json_int_t)LOAD(a->passes), "sleeps",
 						 (json_int_t)LOAD(a->sleeps), "service_gap_max_ns", ns(LOAD(a->gap_ticks_max)),
 						 "gap_histogram_ns", histogram_json(&a->gap), "active", (int)LOAD(a->active),
-						 "queues", (int)LOAD(a->queues)));
+						 "queues", (int)LOAD(a->sources)));
 	return poller;
 }
 
@@ -77,12 +77,12 @@ static json_t *queues_json(const struct device *d, bool all, bool *worked)
 	*worked = false;
 	for (unsigned i = 0; i < d->queues_max; i++) {
 		const struct device_queue *q = d->queues[i];
-		const struct virtqueue_accounts *a = q == NULL ? NULL : virtqueue_accounts(q->poll.vq);
+		const struct virtqueue_accounts *a = q == NULL ? NULL : virtqueue_accounts(q->vq);
 
 		if (a == NULL || (LOAD(a->ring.arrivals) == 0 && !all))
 			continue;
 		*worked |= LOAD(a->ring.arrivals) > 0;
-		json_array_append_new(queues, queue_json(i, true, a, LOAD(q->poll.kicks), LOAD(q->poll.gap_ticks_max)));
+		json_array_append_new(queues, queue_json(i, true, a, LOAD(q->source.kicks), LOAD(q->source.gap_ticks_max)));
 	}
 	if (d->totals != NULL) {
 		*worked = true;

@@ -20,7 +20,7 @@ static struct device *find_by_eventfd(struct card *card, int fd)
 			struct device *d = list_entry(node, struct device, link);
 
 			for (unsigned q = 0; q < d->queues_max; q++)
-				if (d->queues[q] != NULL && (d->queues[q]->poll.call_fd == fd || d->queues[q]->poll.err_fd == fd))
+				if (d->queues[q] != NULL && (d->queues[q]->source.call_fd == fd || d->queues[q]->source.err_fd == fd))
 					return d;
 		}
 	return NULL;

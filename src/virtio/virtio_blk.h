@@ -19,6 +19,7 @@
 #include "base/account.h"
 #include "base/blockio.h"
 #include "base/list.h"
+#include "base/visit.h"
 #include "virtio/device_state.h"
 #include "virtio/guest_memory.h"
 
@@ -87,12 +88,6 @@ void virtqueue_stop(struct virtqueue *vq);
 bool virtqueue_stopped(const struct virtqueue *vq);
 /* (poller) After virtqueue_stopped: writes next_avail/next_used into *state and frees the queue. */
 void virtqueue_release(struct virtqueue *vq, struct virtqueue_state *state);
-
-struct visit {
-	unsigned started;   /* requests submitted */
-	bool more;	    /* the ring has more: visit again without waiting */
-	uint64_t again_tsc; /* not 0: held back by its allowance until then */
-};
 
 /* (poller) One bounded piece of work on one queue. */
 struct visit virtqueue_visit(struct virtqueue *vq, uint64_t now_tsc);
