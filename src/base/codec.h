@@ -1,4 +1,7 @@
-/* Explicit little-endian codec for formats on disk and on the wire: no struct is ever cast onto bytes from outside. */
+/*
+ * Explicit codec for formats on disk and on the wire: no struct is ever cast onto bytes from outside. Ours are little-endian; what
+ * the Internet made is big-endian.
+ */
 #ifndef OUTBOARD_BASE_CODEC_H
 #define OUTBOARD_BASE_CODEC_H
 
@@ -35,6 +38,28 @@ static inline uint32_t get_le32(const uint8_t *p)
 static inline uint64_t get_le64(const uint8_t *p)
 {
 	return (uint64_t)get_le32(p) | (uint64_t)get_le32(p + 4) << 32;
+}
+
+static inline void put_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void put_be32(uint8_t *p, uint32_t v)
+{
+	put_be16(p, (uint16_t)(v >> 16));
+	put_be16(p + 2, (uint16_t)v);
+}
+
+static inline uint16_t get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t get_be32(const uint8_t *p)
+{
+	return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
 }
 
 #endif
