@@ -1,21 +1,20 @@
 /*
- * What the card answers itself, in the place of the subnet's router and services; nothing of it ever crosses the overlay.
+ * What the card answers itself, in the place of the subnet's router and of its services; nothing of it ever crosses the overlay.
  *
- *	ARP		any address of the subnet, the gateway, link-local services: the gateway's MAC, or the neighbour's own MAC
- *where `neighbour` knows it (RFC 826); probes and announcements for the ENI's own addresses are not answered (RFC 5227) IPv6 ND
- *neighbour solicitations likewise, DAD for own addresses not answered (RFC 4861, 4862); router solicitations -> advertisement:
- *prefix on-link with A = 0, M = 1 O = 1 (addresses by DHCPv6), MTU option, lifetime 1800; source fe80::1-like gateway link-local
- *	DHCPv4		DISCOVER/REQUEST/INFORM/RELEASE/DECLINE (RFC 2131/2132): address, mask, router, DNS, domain, MTU (26), lease
- *3600 s, T1/T2, server id = gateway, classless routes (121, RFC 3442) with 169.254.169.254 on-link; a REQUEST for another address:
- *NAK
- *	DHCPv6		SOLICIT (rapid commit), REQUEST, RENEW, REBIND, CONFIRM, INFORMATION-REQUEST, RELEASE (RFC 8415): IA_NA with
- *the ENI's address, DNS ICMP echo	to the gateway, 169.254.169.253/254, fd00:ec2::253/254
- *	DNS		UDP port 53 of 169.254.169.253, fd00:ec2::253 and VPC base + 2: A, AAAA and PTR of the VPC's own names
- *(`resolve`), NXDOMAIN inside the VPC's domain, REFUSED outside metadata	TCP port 80 of 169.254.169.254 and fd00:ec2::254: a
- *stateless one-segment HTTP responder (SYN cookies; GET/PUT token; IMDS paths: instance-id, mac, local-ipv4, ipv6, hostname,
- *local-hostname, network/interfaces/macs/...); other TCP ports: RST; other UDP ports: ICMP port unreachable
+ *	ARP		for the gateway and the services: the gateway's MAC; for a neighbour in the subnet: its own (RFC 826). Probes and
+ *			announcements of the ENI's own addresses are not answered (RFC 5227)
+ *	IPv6 ND		solicitations likewise, DAD of own addresses is not answered (RFC 4861, 4862). Router solicitation: an
+ *			advertisement with M and O (addresses come by DHCPv6), the prefix on-link and not autonomous, the MTU
+ *	DHCPv4		DISCOVER, REQUEST, INFORM; RELEASE and DECLINE are taken note of by doing nothing (RFC 2131, 2132): address, mask,
+ *			router, DNS, name, domain, MTU, lease; classless routes where asked for (RFC 3442); another's address: NAK
+ *	DHCPv6		SOLICIT (rapid commit), REQUEST, RENEW, REBIND, CONFIRM, RELEASE, DECLINE, INFORMATION-REQUEST (RFC 8415)
+ *	ICMP echo	to the gateway and the services
+ *	DNS		at 169.254.169.253, fd00:ec2::253 and the VPC's base + 2: A, AAAA and PTR of the VPC's own names; NXDOMAIN inside
+ *			its domain, REFUSED outside
+ *	metadata	at 169.254.169.254 and fd00:ec2::254, TCP port 80: HTTP, stateless, a request and an answer of one segment each;
+ *			other ports: RST, or ICMP port unreachable
  *
- * Pure: a request and the ENI's facts in, an answer out. Stateless.
+ * Pure and stateless: a request and the ENI's facts in, an answer out.
  */
 #ifndef OUTBOARD_VPC_RESPONDER_H
 #define OUTBOARD_VPC_RESPONDER_H
@@ -52,7 +51,7 @@ struct responder_facts {
 
 /* `p` was parsed and is not spoofed. `out`: head points at PACKET_HEADROOM_BYTES into a buffer of RESPONDER_BUFFER_BYTES; on ANSWER
  * it is a complete frame. */
-enum { RESPONDER_BUFFER_BYTES = PACKET_HEADROOM_BYTES + 1514 };
+enum { RESPONDER_BUFFER_BYTES = PACKET_HEADROOM_BYTES + 1600 };
 enum responder_result responder_answer(const struct responder_facts *facts, const struct packet *p, uint64_t now_ns,
 				       struct packet *out);
 /* Is the address one of the card's own (link-local services, resolver)? Such packets count against the link-local allowance. */
