@@ -22,14 +22,13 @@
 #include "base/visit.h"
 #include "virtio/device_state.h"
 #include "virtio/guest_memory.h"
+#include "virtio/worker.h"
 
-struct virtio_worker;  /* what all queues of one poller share: request pool, iov pool, dirty list */
 struct virtio_blk;     /* a device */
 struct virtqueue;      /* one of its queues, while it is served */
 struct inflight_queue; /* virtio/inflight.h */
 
 enum {
-	VIRTIO_WORKER_REQUESTS_DEFAULT = 4096,	/* in flight at once on a poller; beyond that requests wait in their rings */
 	VIRTIO_BLK_BATCH_MAX = 32,		/* requests taken in one visit */
 	VIRTIO_BLK_VISIT_BYTES_MAX = 256 << 10, /* bytes started in one visit, and what crosses it; larger requests are cut */
 	VIRTIO_BLK_VISIT_BYTES_CONTENDED =
@@ -41,19 +40,6 @@ enum {
 	VIRTIO_BLK_ZEROES_SECTORS_MAX = (1 << 20) / 512,
 	VIRTIO_BLK_CONFIG_BYTES = 96, /* what a driver may read; what this device does not have reads as zero */
 };
-
-int virtio_worker_create(struct virtio_worker **out, unsigned requests_max); /* 0 or -ENOMEM */
-void virtio_worker_free(struct virtio_worker *worker);			     /* no queue is served any more */
-/* (poller) Whether more than one queue is visited in turns: visits are shorter then. */
-void virtio_worker_contend(struct virtio_worker *worker, bool contended);
-/* (poller) Makes completions visible to guests and calls them; returns the number of queues published. */
-unsigned virtio_worker_publish(struct virtio_worker *worker, uint64_t now_tsc);
-
-/* (poller) Signals an eventfd that a VMM shares; -1 for none. True: it was taken. The other side can make such a write block, so
- * pollers are the only ones who do it: they are watched. */
-bool virtio_worker_call(struct virtio_worker *worker, int fd);
-/* (any thread) The eventfd that the worker's thread is writing to at this moment, or -1: for the watchdog. */
-int virtio_worker_calling(const struct virtio_worker *worker);
 
 struct virtio_blk_config {
 	struct blk_target *target; /* outlives the device */

@@ -22,9 +22,10 @@
 
 #include "base/account.h"
 #include "base/packet.h"
+#include "base/visit.h"
 #include "virtio/device_state.h"
 #include "virtio/guest_memory.h"
-#include "virtio/virtio_blk.h" /* struct virtio_worker, struct visit */
+#include "virtio/worker.h"
 
 struct virtio_net;
 struct net_queue;

@@ -50,7 +50,7 @@ int virtio_blk_queue_start(struct virtio_blk *blk, struct virtio_worker *worker,
 	vq->index = (uint16_t)index;
 	vq->call_fd = call_fd;
 	vq->done_tail = &vq->done;
-	vq->looked_tsc = now_tsc;
+	vq->watch.looked_tsc = now_tsc;
 	vq->accounts.ring.changed_tsc = now_tsc;
 	vq->accounts.device.changed_tsc = now_tsc;
 	*out = vq;
@@ -81,55 +81,6 @@ void virtqueue_release(struct virtqueue *vq, struct virtqueue_state *state)
 		state->broken = 1;
 	free(vq->redo);
 	free(vq);
-}
-
-/* ---- accounting of the ring ---- */
-
-/* `found` requests are known to wait now. Those that are new came after the last look; into a sleeping queue, just now. */
-static void account_look(struct virtqueue *vq, unsigned found, uint64_t now_tsc)
-{
-	struct account *a = &vq->accounts.ring;
-	struct sighting *s;
-	unsigned fresh;
-
-	account_advance(a, now_tsc);
-	if (found > vq->known) {
-		fresh = found - vq->known;
-		if (vq->sightings_count < SIGHTINGS_MAX) {
-			s = &vq->sightings[(vq->sightings_first + vq->sightings_count++) % SIGHTINGS_MAX];
-			*s = (struct sighting){.since_tsc = vq->armed ? now_tsc : vq->looked_tsc};
-		} else {
-			s = &vq->sightings[(vq->sightings_first + SIGHTINGS_MAX - 1) % SIGHTINGS_MAX];
-		}
-		s->count += fresh;
-		vq->known = (uint16_t)found;
-		ACCOUNT_SET(a->arrivals, a->arrivals + fresh);
-		ACCOUNT_SET(a->occupancy_ticks, a->occupancy_ticks + fresh * (now_tsc - s->since_tsc));
-		if (!vq->armed)
-			COUNT(vq->accounts.kicks_suppressed, 1);
-	}
-	vq->looked_tsc = now_tsc;
-}
-
-static void account_taken(struct virtqueue *vq, unsigned count, uint64_t now_tsc)
-{
-	if (count == 0)
-		return;
-	account_arrive(&vq->accounts.device, now_tsc, count);
-	vq->in_flight += count;
-	vq->known = (uint16_t)(vq->known - count);
-	while (count > 0) {
-		struct sighting *s = &vq->sightings[vq->sightings_first % SIGHTINGS_MAX];
-		uint32_t part = s->count < count ? s->count : count;
-
-		account_depart(&vq->accounts.ring, now_tsc, part, 0, now_tsc - s->since_tsc);
-		count -= part;
-		s->count -= part;
-		if (s->count == 0) {
-			vq->sightings_first = (uint8_t)((vq->sightings_first + 1) % SIGHTINGS_MAX);
-			vq->sightings_count--;
-		}
-	}
 }
 
 /* ---- a visit ---- */
@@ -258,10 +209,15 @@ static struct visit visit_ring(struct virtqueue *vq, struct batch *b)
 	struct visit v = {0};
 	unsigned count = ring_peek(&vq->ring, chains, VIRTIO_BLK_BATCH_MAX);
 
-	account_look(vq, ring_waiting(&vq->ring, count), b->now_tsc);
+	if (ring_watch_look(&vq->watch, &vq->accounts.ring, ring_waiting(&vq->ring, count), vq->armed, b->now_tsc) && !vq->armed)
+		COUNT(vq->accounts.kicks_suppressed, 1);
 	while (v.started < count && may_start(vq, b) && start(vq, b, &chains[v.started], &v.again_tsc) == START_DONE)
 		v.started++;
-	account_taken(vq, v.started, b->now_tsc);
+	if (v.started > 0) {
+		account_arrive(&vq->accounts.device, b->now_tsc, v.started);
+		vq->in_flight += v.started;
+		ring_watch_taken(&vq->watch, &vq->accounts.ring, v.started, b->now_tsc);
+	}
 	v.more = v.started < count || vq->cut.request != NULL || ring_knows_more(&vq->ring);
 	return v;
 }

@@ -8,6 +8,7 @@
 #ifndef OUTBOARD_VIRTIO_VIRTQUEUE_H
 #define OUTBOARD_VIRTIO_VIRTQUEUE_H
 
+#include "virtio/ring_watch.h"
 #include "virtio/virtio_blk.h"
 #include "virtio/virtio_blk_proto.h"
 #include "virtio/vring.h"
@@ -16,7 +17,6 @@ enum {
 	REQUEST_IOV_INLINE = 5,
 	REQUEST_IOV_MAX = 256, /* twice VIRTIO_BLK_SEG_MAX: each segment may lie across a border between regions */
 	REQUEST_RESERVE = VIRTIO_BLK_DISCARD_SEG_MAX, /* what one chain may need besides its own */
-	SIGHTINGS_MAX = 8,			      /* a power of two */
 	WORKER_IOVS = 256, /* iov arrays of REQUEST_IOV_MAX, for requests that need more than the inline ones */
 };
 
@@ -75,12 +75,6 @@ struct virtio_blk {
 	void *context;
 };
 
-/* Requests that were in the ring at one look and not at the one before. */
-struct sighting {
-	uint64_t since_tsc; /* that look before */
-	uint32_t count;
-};
-
 /* A request that is too large for one visit, and how far it has been given to the target. */
 struct cut {
 	struct request *request; /* NULL: none */
@@ -97,13 +91,10 @@ struct virtqueue {
 	struct blk_io **done_tail;
 	struct virtqueue *dirty_next;
 	const struct guest_memory *memory;
-	uint64_t looked_tsc; /* when the ring was last looked at */
 	uint64_t features;
 	uint32_t in_flight;
 	int call_fd;
 	uint16_t index;
-	uint16_t known; /* requests seen in the ring and not taken: the sum of the sightings */
-	uint8_t sightings_first, sightings_count;
 	bool dirty;
 	bool stopping;
 	bool armed;
@@ -114,8 +105,8 @@ struct virtqueue {
 	uint16_t *redo;
 
 	struct cut cut;
-	struct sighting sightings[SIGHTINGS_MAX]; /* a ring, oldest first */
-	struct blk_io asking;			  /* the request at the head of the ring, as the target's allowance knows it */
+	struct ring_watch watch;
+	struct blk_io asking; /* the request at the head of the ring, as the target's allowance knows it */
 	struct virtqueue_accounts accounts;
 };
 
