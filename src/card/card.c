@@ -12,7 +12,6 @@
 
 #include "base/inherited.h"
 #include "base/log.h"
-#include "card/connection.h"
 #include "card/device.h"
 #include "card/memory_store.h"
 #include "card/sandbox_card.h"
@@ -66,7 +65,7 @@ static void tick(void *context)
 	watchdog_tick(card);
 	if (++card->ticks % LOOP_TICKS_PER_SECOND != 0)
 		return;
-	connection_tick(card);
+	vhost_device_tick(card);
 	unwrap_tick(card);
 	health_tick(card);
 }
@@ -132,6 +131,7 @@ int card_run(struct card *card, const struct card_config *config)
 	int rc;
 
 	card->config = *config;
+	list_init(&card->vhost_devices);
 	list_init(&card->populating);
 	list_init(&card->memories);
 	list_init(&card->unwraps);

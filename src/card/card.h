@@ -39,6 +39,7 @@ struct card {
 	struct poller pollers[POLLERS_MAX];
 	unsigned poller_devices[POLLERS_MAX];
 	unsigned poller_count;
+	struct list vhost_devices; /* all that VMMs plug into: struct vhost_device */
 	struct list devices[CARD_BUCKETS];
 	unsigned device_count;
 	struct list populating; /* devices */

@@ -9,9 +9,8 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
-#include "card/connection.h"
+#include "card/blk_device.h"
 #include "card/memory_store.h"
-#include "virtio/discard.h"
 
 static struct list *bucket(struct card *card, const struct uuid *volume)
 {
@@ -44,7 +43,7 @@ static void answer_attached(struct device *d)
 {
 	if (d->attach_request == NO_REQUEST)
 		return;
-	commands_reply(d->card, d->attach_request, json_pack("{s:s}", "socket", d->socket.path));
+	commands_reply(d->card, d->attach_request, json_pack("{s:s}", "socket", d->vhost.socket.path));
 	d->attach_request = NO_REQUEST;
 }
 
@@ -88,6 +87,7 @@ static void device_free(struct device *d)
 		virtio_blk_free(d->blk);
 	if (d->volume != NULL)
 		volume_close(d->volume);
+	vhost_device_forget(&d->vhost);
 	list_del(&d->populating);
 	list_del(&d->link);
 	card->device_count--;
@@ -118,15 +118,9 @@ static void close_step(struct device *d)
 {
 	if (d->phase == DEVICE_BINDING)
 		return; /* bound() goes on */
-	if (d->listen.fd >= 0) {
-		int fd = d->listen.fd;
-
-		loop_remove(&d->card->loop, &d->listen);
-		discard(fd); /* VMMs may wait in its backlog */
-		unlink(d->socket.path);
-	}
-	if (d->connection != NULL) {
-		connection_close(d); /* device_disconnected() goes on */
+	vhost_device_unlisten(&d->vhost);
+	if (d->vhost.connection != NULL) {
+		vhost_device_close(&d->vhost); /* device_disconnected() goes on */
 		return;
 	}
 	unwrap_cancel(d);
@@ -176,7 +170,7 @@ static void bound(struct message *message)
 {
 	struct device *d = container_of(message, struct device, bound_reply);
 	char error[256];
-	int fd;
+	int rc;
 
 	d->phase = DEVICE_WAITING;
 	d->bound = d->bind_error == 0;
@@ -189,13 +183,12 @@ static void bound(struct message *message)
 		device_refuse(d, "limit", error);
 		return;
 	}
-	fd = listen_open(&d->socket, error, sizeof(error));
-	if (fd < 0) {
-		device_refuse(d, fd == -EADDRINUSE || fd == -EEXIST ? "conflict" : "storage", error);
+	rc = vhost_device_listen(&d->vhost, error, sizeof(error));
+	if (rc < 0) {
+		device_refuse(d, rc == -EADDRINUSE || rc == -EEXIST ? "conflict" : "storage", error);
 		return;
 	}
-	connection_listen(d, fd);
-	log_info("volume %s: attached, waiting for a VMM on %s", d->name, d->socket.path);
+	log_info("volume %s: attached, waiting for a VMM on %s", d->name, d->vhost.socket.path);
 	answer_attached(d);
 }
 
@@ -243,9 +236,9 @@ void device_open(struct device *d, const struct volume_config *wanted)
 {
 	struct volume_config config = *wanted;
 	struct virtio_blk_config blk = {.serial = d->name,
-					.queues_max = d->queues_max,
+					.queues_max = d->vhost.queues_max,
 					.packed_allowed = d->packed,
-					.broken = connection_queue_broken,
+					.broken = blk_device_queue_broken,
 					.context = d};
 	char error[512] = "";
 	int rc = 0;
@@ -284,10 +277,10 @@ static struct poller *least_used(struct card *card)
 /* An equal device is there already: that is success, now or when it is ready. */
 static void attach_again(struct device *d, const struct device_request *request)
 {
-	if (strcmp(d->socket.path, request->socket.path) != 0 || d->phase == DEVICE_CLOSING || d->closing) {
+	if (strcmp(d->vhost.socket.path, request->socket.path) != 0 || d->phase == DEVICE_CLOSING || d->closing) {
 		commands_reply_error(d->card, request->request_id, "conflict",
 				     "volume \"%s\" is attached at %s already, or on its way out; detach it first", d->name,
-				     d->socket.path);
+				     d->vhost.socket.path);
 		return;
 	}
 	answer(d->card, &d->attach_request, "conflict", "asked again before it was ready: the later request is answered");
@@ -315,13 +308,12 @@ void device_attach(struct card *card, const struct device_request *request)
 	d->poller = least_used(card);
 	d->volume_id = spec->config.id;
 	memcpy(d->name, spec->name, sizeof(d->name));
-	d->socket = request->socket;
-	d->queues_max = request->queues;
+	vhost_device_init(&d->vhost, card, d->poller, &blk_device_ops, d->name);
+	d->vhost.socket = request->socket;
+	d->vhost.queues_max = request->queues;
 	d->packed = request->packed;
 	d->attach_request = request->request_id;
 	d->detach_request = NO_REQUEST;
-	d->listen.fd = -1;
-	d->client.fd = -1;
 	list_init(&d->populating);
 	list_add_tail(bucket(card, &d->volume_id), &d->link);
 	card->device_count++;
@@ -366,8 +358,8 @@ int device_resize(struct device *d, uint64_t size_bytes, char *error, size_t err
 	if (rc < 0)
 		return rc;
 	populate(d);
-	if (d->connection != NULL)
-		vhost_user_config_changed(d->connection);
+	if (d->vhost.connection != NULL)
+		vhost_user_config_changed(d->vhost.connection);
 	return 0;
 }
 

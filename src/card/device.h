@@ -11,60 +11,36 @@
 
 #include <sys/types.h>
 
-#include "base/unix_socket.h"
 #include "card/card.h"
 #include "card/spec.h"
-#include "virtio/vhost_user.h"
+#include "card/vhost_device.h"
 
 enum device_phase { DEVICE_OPENING, DEVICE_BINDING, DEVICE_WAITING, DEVICE_CONNECTED, DEVICE_CLOSING };
 
 enum { NO_REQUEST = -1 };
 
-struct device_socket {
-	char path[108]; /* sun_path */
-	struct unix_socket_owner owner;
-};
-
-struct device_queue {
-	struct source source;
-	struct virtqueue *vq;
-	const struct guest_memory *memory;
-	struct device *device;
-	unsigned index;
-	bool removing;
-};
-
 struct device {
 	struct list link;	/* card->devices[] */
 	struct list populating; /* card->populating, while pages of its memory are taken ahead */
+	struct vhost_device vhost;
 	struct card *card;
 	struct poller *poller;
 	enum device_phase phase;
 	struct uuid volume_id;
 	char name[VOLUME_NAME_MAX_BYTES];
-	struct device_socket socket;
-	uint16_t queues_max;
 	bool packed;
 	bool bound;
 	bool closing; /* was asked to close while BINDING */
-	bool disconnecting;
-	bool shunned; /* its VMM attacked the card: no connection is taken until it is attached anew */
 	int64_t attach_request;
 	int64_t detach_request;
 	struct volume *volume;
 	struct virtio_blk *blk;
-	struct vhost_user *connection;
-	struct watch listen;
-	struct watch client;
 	struct message bind; /* to the poller: bind or unbind, never both under way */
 	struct message bound_reply;
 	int bind_error;
-	struct device_queue *queues[DEVICE_QUEUES_MAX]; /* NULL: not served */
-	struct virtqueue_accounts *totals;		/* of queues that are gone; NULL until something was counted */
+	struct virtqueue_accounts *totals; /* of queues that are gone; NULL until something was counted */
 	uint64_t errors_seen;
 	uint64_t error_told_ns;
-	uint64_t connects;
-	unsigned accepted; /* connections since the last tick */
 };
 
 struct device_request {
@@ -93,9 +69,6 @@ void device_refuse(struct device *device, const char *code, const char *message)
 bool device_populate_step(void *card);
 /* The connection is gone and its queues with it. */
 void device_disconnected(struct device *device);
-
-/* ---- listen.c ---- */
-int listen_open(const struct device_socket *socket, char *error, size_t error_size); /* a listening descriptor, or -errno */
 
 /* ---- unwrap.c: keys of encrypted volumes, from the vault ---- */
 void unwrap_start(struct device *device, const struct volume_spec *spec);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "card/device.h"
+#include "card/vhost_device.h"
 
 enum { LISTEN_BACKLOG = 4 };
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "card/device.h"
+#include "card/blk_device.h"
 
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
@@ -75,14 +75,15 @@ static json_t *queues_json(const struct device *d, bool all, bool *worked)
 	json_t *queues = json_array();
 
 	*worked = false;
-	for (unsigned i = 0; i < d->queues_max; i++) {
-		const struct device_queue *q = d->queues[i];
+	for (unsigned i = 0; i < d->vhost.queues_max; i++) {
+		const struct blk_queue *q = blk_device_queue(d, i);
 		const struct virtqueue_accounts *a = q == NULL ? NULL : virtqueue_accounts(q->vq);
 
 		if (a == NULL || (LOAD(a->ring.arrivals) == 0 && !all))
 			continue;
 		*worked |= LOAD(a->ring.arrivals) > 0;
-		json_array_append_new(queues, queue_json(i, true, a, LOAD(q->source.kicks), LOAD(q->source.gap_ticks_max)));
+		json_array_append_new(queues,
+				      queue_json(i, true, a, LOAD(q->queue.source.kicks), LOAD(q->queue.source.gap_ticks_max)));
 	}
 	if (d->totals != NULL) {
 		*worked = true;
@@ -124,9 +125,9 @@ static void add_device(json_t *devices, const struct device *d, bool all)
 	if (v.backend != NULL)
 		json_array_append_new(stages, stage_json("backend", v.backend));
 	json_array_append_new(devices, json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:I,s:s,s:I,s:o,s:o,s:o}", "volume", d->name,
-						 "volume_id", commands_uuid(&d->volume_id), "socket", d->socket.path, "state",
+						 "volume_id", commands_uuid(&d->volume_id), "socket", d->vhost.socket.path, "state",
 						 state_name(d), "poller", d->poller->config.core, "connects",
-						 (json_int_t)d->connects, "errors", (json_int_t)v.health.errors, "last_error",
+						 (json_int_t)d->vhost.connects, "errors", (json_int_t)v.health.errors, "last_error",
 						 v.health.last_error == 0 ? "" : strerror(-v.health.last_error), "crypt_bytes",
 						 (json_int_t)v.crypt_bytes, "crypt_ns", ns(v.crypt_ticks), "stages", stages,
 						 "queues", queues));

@@ -10,21 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "card/connection.h"
-
-static struct device *find_by_eventfd(struct card *card, int fd)
-{
-	for (unsigned i = 0; i < CARD_BUCKETS; i++)
-		list_for_each_safe (node, after, &card->devices[i]) {
-			struct device *d = list_entry(node, struct device, link);
-
-			for (unsigned q = 0; q < d->queues_max; q++)
-				if (d->queues[q] != NULL && (d->queues[q]->source.call_fd == fd || d->queues[q]->source.err_fd == fd))
-					return d;
-		}
-	return NULL;
-}
+#include "card/vhost_device.h"
 
 /* True when the counter was full, which is no state that a guest's driver brings about. */
 static bool drain(int fd)
@@ -45,20 +31,15 @@ static void look(struct card *card, struct poller *p)
 	int fd = virtio_worker_calling(p->worker);
 	uint64_t passes = __atomic_load_n(&p->account.passes, __ATOMIC_RELAXED);
 	bool same = fd >= 0 && fd == p->watched_fd && passes == p->watched_passes;
-	struct device *d;
+	struct vhost_device *d;
 
 	p->watched_fd = fd;
 	p->watched_passes = passes;
 	if (!same || !drain(fd))
 		return;
-	d = find_by_eventfd(card, fd);
-	if (d == NULL || d->disconnecting)
-		return;
-	log_warning("volume %s: cut off: its VMM made the card hang by filling an eventfd; detach and attach it to serve it "
-		    "again",
-		    d->name);
-	d->shunned = true;
-	connection_close(d);
+	d = vhost_device_by_eventfd(card, fd);
+	if (d != NULL && !d->disconnecting)
+		vhost_device_shun(d);
 }
 
 void watchdog_tick(struct card *card)
