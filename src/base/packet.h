@@ -4,18 +4,19 @@
  *	front end (a NIC's transmit queue, a tap, a wire) --input--> pipeline --put--> sink (a NIC's receive queues, a tap, a wire)
  *
  * A packet is an Ethernet frame in two parts. The *head* is private memory: nobody changes it under us, it is what decisions are
- *made on and what is rewritten. It holds at least the first PACKET_HEAD_MIN_BYTES of the frame (all of a shorter one). The *tail*,
- * where there is one, is the rest, and lies where it came from: in the guest's memory, which can change at any time.
+ * made on and what is rewritten. It holds at least the first PACKET_HEAD_MIN_BYTES of the frame (all of a shorter one); of a
+ * segment (vpc/segment.h) its headers. The *tail*, where there is one, is the rest, and lies where it came from: in the guest's
+ * memory, which can change at any time.
  *
- * Life. A packet lives as long as the call that carries it: everything runs to completion. A sink copies what it takes
- * before put() returns, so a frame is copied once between two guests, and once between a guest and a wire. The packet struct, its
- *head and its tail are the front end's again when input() returns. The pipeline may move `head` (headers are pushed into the
- *headroom and pulled off) and write to it.
+ * Life. A packet lives as long as the call that carries it: everything runs to completion. A sink copies what it takes before put()
+ * returns, so a frame is copied once between two guests, and once between a guest and a wire. The packet struct, its head and its
+ * tail are the front end's again when input() returns. The pipeline may move `head` (headers are pushed into the headroom and pulled
+ * off) and write to it.
  *
- * Offloads are those of virtio_net_hdr (VIRTIO 1.2, 5.1.6): a frame of up to 64 KiB with `gso` stands for several, of which each
- *has gso_size bytes of payload; with PACKET_NEEDS_CSUM the checksum field holds the pseudo header's sum, and whoever takes the
- *frame off the machine completes it. csum_start counts from the first byte of the frame: who pushes or pulls headers keeps it in
- *step (packet_push, packet_pull).
+ * Offloads are those of virtio_net_hdr (VIRTIO 1.2, 5.1.6): a frame of up to 64 KiB with `gso` stands for several, of which each has
+ * gso_size bytes of payload; with PACKET_NEEDS_CSUM the checksum field holds the pseudo header's sum, and whoever takes the frame
+ * off the machine completes it. csum_start counts from the first byte of the frame: who pushes or pulls headers keeps it in step
+ * (packet_push, packet_pull).
  */
 #ifndef OUTBOARD_BASE_PACKET_H
 #define OUTBOARD_BASE_PACKET_H
@@ -33,7 +34,8 @@ enum {
 	PACKET_HEAD_MIN_BYTES = 256, /* Ethernet, IPv6, extension headers, TCP with options, and what an ICMP error embeds */
 	PACKET_HEAD_BYTES = PACKET_HEADROOM_BYTES + PACKET_HEAD_MIN_BYTES,
 	PACKET_FRAME_MAX_BYTES = 65535 + 14 + 4 + 8, /* a GSO frame: 64 KiB of IP */
-	PACKET_TAIL_MAX = 96,			     /* elements: MAX_SKB_FRAGS + 1, each over a border between regions, and some */
+	PACKET_TAIL_MAX = 96,	    /* elements: MAX_SKB_FRAGS + 1, each over a border between regions, and some */
+	PACKET_SEGMENTS_MAX = 2048, /* that a GSO frame may stand for: 64 KiB at an MSS of 32 */
 };
 
 enum packet_flag {
@@ -108,6 +110,20 @@ static inline void packet_pull(struct packet *p, uint16_t bytes)
 	p->headroom_bytes = (uint16_t)(p->headroom_bytes + bytes);
 	p->head_bytes = (uint16_t)(p->head_bytes - bytes);
 	p->csum_start = (uint16_t)(p->csum_start >= bytes ? p->csum_start - bytes : 0);
+}
+
+/* Cuts the frame to `bytes`, which are there; only in the head, as the tail's elements are not ours. False: more than that is to be
+ * cut. */
+static inline bool packet_trim(struct packet *p, uint32_t bytes)
+{
+	if (bytes == packet_bytes(p))
+		return true;
+	if (bytes > p->head_bytes)
+		return false;
+	p->head_bytes = (uint16_t)bytes;
+	p->tail_bytes = 0;
+	p->tail_count = 0;
+	return true;
 }
 
 /* What a sink can take as it is. */

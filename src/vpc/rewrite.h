@@ -3,12 +3,10 @@
 #define OUTBOARD_VPC_REWRITE_H
 
 #include "base/packet.h"
+#include "vpc/checksum.h"
 
-/* Sum over bytes, folded to 16 bits, not inverted; and of the whole packet, tail included. */
-uint16_t checksum_of(const void *data, uint32_t bytes);
-uint16_t checksum_pseudo(const struct net_address *source, const struct net_address *destination, uint8_t protocol,
-			 uint32_t l4_bytes);
-/* Completes the transport checksum of a NEEDS_CSUM frame in its head (tail included in the sum), and clears the flag. */
+/* Completes the transport checksum of a NEEDS_CSUM frame in its head (tail included in the sum), and clears the flag. Legal also
+ * behind outer headers, as csum_start moves with them; the functions below are not. */
 void packet_checksum_complete(struct packet *p);
 
 void packet_set_macs(struct packet *p, const struct mac *destination, const struct mac *source);
