@@ -114,7 +114,7 @@ static inline void packet_pull(struct packet *p, uint16_t bytes)
 
 /* Cuts the frame to `bytes`, which are there; only in the head, as the tail's elements are not ours. False: more than that is to be
  * cut. */
-static inline bool packet_trim(struct packet *p, uint32_t bytes)
+static inline bool packet_cut(struct packet *p, uint32_t bytes)
 {
 	if (bytes == packet_bytes(p))
 		return true;

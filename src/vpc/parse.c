@@ -250,7 +250,7 @@ static bool read_upper(const uint8_t *frame, uint32_t end, struct packet_layers 
 
 /* ---- the frame ---- */
 
-/* A frame may be longer than its IP packet, as short ones are; what is too much must be where it can be cut off (packet_trim()). */
+/* A frame may be longer than its IP packet, as short ones are; what is too much must be where it can be cut off (packet_cut()). */
 static bool length_fits(const struct packet *p)
 {
 	uint32_t end = p->layers.l3_offset + p->layers.ip_bytes, there = packet_bytes(p);

@@ -25,7 +25,7 @@ enum {
 /* Fills p->layers. DROP_NONE, DROP_MALFORMED, DROP_ETHERTYPE, DROP_UNSUPPORTED (source routes). Checked:
  *
  *	lengths		against what is there. A frame longer than its IP packet (padding of a short one) is cut by the caller:
- *			packet_trim(p, l3_offset + ip_bytes); an excess that begins behind the head is malformed
+ *			packet_cut(p, l3_offset + ip_bytes); an excess that begins behind the head is malformed
  *	headers		lengths, the IPv4 checksum (unless it is known good), extension headers bounded
  *	fragments	a first one holds its ports (RFC 1858, 7112), none ends beyond 64 KiB, none overwrites TCP flags (RFC 3128)
  *	offloads	a checksum to complete is the transport's; GSO fits the headers (TSO needs TCP) and the frame's length,

@@ -201,7 +201,7 @@ enum drop_reason tunnel_decapsulate(struct packet *p, struct tunnel_inner *out)
 	udp_bytes = get_be16(p->head + l->l4_offset + 4);
 	shim_bytes = read_shim(p->head + shim_at, out->kind);
 	if (shim_bytes == 0 || udp_bytes < UDP_BYTES + shim_bytes || p->head_bytes < shim_at + shim_bytes ||
-	    !udp_checksum_right(p, udp_bytes) || !packet_trim(p, l->l4_offset + udp_bytes))
+	    !udp_checksum_right(p, udp_bytes) || !packet_cut(p, l->l4_offset + udp_bytes))
 		return DROP_MALFORMED;
 	/* What was said about checksums was said about the outer ones. */
 	p->flags = (uint8_t)(p->flags & ~(PACKET_NEEDS_CSUM | PACKET_CSUM_VALID));
