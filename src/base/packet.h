@@ -34,8 +34,8 @@ enum {
 	PACKET_HEAD_MIN_BYTES = 256, /* Ethernet, IPv6, extension headers, TCP with options, and what an ICMP error embeds */
 	PACKET_HEAD_BYTES = PACKET_HEADROOM_BYTES + PACKET_HEAD_MIN_BYTES,
 	PACKET_FRAME_MAX_BYTES = 65535 + 14 + 4 + 8, /* a GSO frame: 64 KiB of IP */
-	PACKET_TAIL_MAX = 96,	    /* elements: MAX_SKB_FRAGS + 1, each over a border between regions, and some */
-	PACKET_SEGMENTS_MAX = 2048, /* that a GSO frame may stand for: 64 KiB at an MSS of 32 */
+	PACKET_TAIL_MAX = 96,			     /* elements: MAX_SKB_FRAGS + 1, each over a border between regions, and some */
+	PACKET_SEGMENTS_MAX = 2048,		     /* that a GSO frame may stand for: 64 KiB at an MSS of 32 */
 };
 
 enum packet_flag {

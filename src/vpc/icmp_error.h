@@ -10,8 +10,9 @@
 
 enum icmp_error_kind { ICMP_ERROR_TOO_BIG, ICMP_ERROR_TTL, ICMP_ERROR_ADMIN, ICMP_ERROR_NO_ROUTE };
 
-/* Builds the answer to `about` in `out` (head and headroom are the caller's: PACKET_HEAD_BYTES of room): swapped MACs, from `from`
- * (the gateway's address). `mtu` for TOO_BIG. A GSO frame is quoted as its first segment would be. False: none is to be sent. */
+/* Builds the answer to `about`, which was parsed, in `out`: its head and headroom are the caller's, PACKET_HEAD_BYTES together.
+ * Swapped MACs, from `from` (the gateway's address). `mtu` for TOO_BIG. A GSO frame is quoted as its first segment would be. `out`
+ * is parsed. False: none is to be sent. */
 bool icmp_error_build(struct packet *out, const struct packet *about, enum icmp_error_kind kind, const struct net_address *from,
 		      uint32_t mtu);
 

@@ -67,18 +67,22 @@ static uint8_t fragment_kind(uint32_t offset, bool more)
 	return offset > 0 ? FRAGMENT_LATER : more ? FRAGMENT_FIRST : FRAGMENT_NONE;
 }
 
-static bool ipv4_source_routed(const uint8_t *options, uint32_t bytes)
+static enum drop_reason check_ipv4_options(const uint8_t *options, uint32_t bytes)
 {
-	for (uint32_t at = 0; at < bytes && options[at] != IPOPT_EOL;) {
+	uint32_t at = 0;
+
+	while (at < bytes && options[at] != IPOPT_EOL) {
 		if (options[at] == IPOPT_NOP) {
 			at++;
 			continue;
 		}
-		if (options[at] == IPOPT_LSRR || options[at] == IPOPT_SSRR || bytes - at < 2 || options[at + 1] < 2)
-			return true; /* or one that nobody can tell the end of */
+		if (options[at] == IPOPT_LSRR || options[at] == IPOPT_SSRR)
+			return DROP_UNSUPPORTED;
+		if (bytes - at < 2 || options[at + 1] < 2 || options[at + 1] > bytes - at)
+			return DROP_MALFORMED;
 		at += options[at + 1];
 	}
-	return false;
+	return DROP_NONE;
 }
 
 static enum drop_reason read_ipv4(const uint8_t *frame, uint32_t end, struct packet_layers *l)
@@ -107,8 +111,8 @@ static enum drop_reason read_ipv4(const uint8_t *frame, uint32_t end, struct pac
 		if (!fragment_sound(l, offset, (fragment & IP_MF) != 0, l->ip_bytes - header_bytes, header_bytes))
 			return DROP_MALFORMED;
 	}
-	if (__builtin_expect(header_bytes > IPV4_BYTES, 0) && ipv4_source_routed(ip + IPV4_BYTES, header_bytes - IPV4_BYTES))
-		return DROP_UNSUPPORTED;
+	if (__builtin_expect(header_bytes > IPV4_BYTES, 0))
+		return check_ipv4_options(ip + IPV4_BYTES, header_bytes - IPV4_BYTES);
 	return DROP_NONE;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Handing a frame to a sink that may not take it as it is: GSO frames are cut (TSO v4/v6, USO), checksums completed, IPv4 packets
  * that may be fragmented are fragmented, each only where the sink cannot. Headers are copied per segment, payload is not: segments
- * point into the frame's own head and tail.
+ * point into the frame's own head and tail. A segment's head holds its headers and nothing else.
  */
 #ifndef OUTBOARD_VPC_SEGMENT_H
 #define OUTBOARD_VPC_SEGMENT_H
@@ -15,11 +15,12 @@ struct segment_result {
 };
 
 /* `p` has been parsed (layers of the innermost frame); `encapsulation_bytes` of outer headers precede that frame in the head (0:
- * none): the outer IP length, IP checksum, UDP length and IPv4 identification are made right per segment. DROP-free: what is
- * refused is counted. */
+ * none): the outer IP length, IP checksum, UDP length and IPv4 identification are made right per segment. A sink that refuses one
+ * is not asked for the rest of the frame. `p` itself stays as it is, but for a checksum that had to be completed. */
 struct segment_result segment_put(struct packet_sink *sink, struct packet *p, uint16_t encapsulation_bytes, uint64_t now_tsc);
 
-/* IPv4 without DF larger than `mtu` (of IP): cut into fragments and put each (RFC 791). GSO frames are not for here. */
+/* IPv4 without DF larger than `mtu` (of IP): cut into fragments and put each (RFC 791). Anything else, a GSO frame and an mtu below
+ * 68 are refused. */
 struct segment_result fragment_put(struct packet_sink *sink, struct packet *p, uint16_t encapsulation_bytes, uint32_t mtu,
 				   uint64_t now_tsc);
 

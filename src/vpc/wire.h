@@ -1,6 +1,5 @@
 /*
- * Wires: how frames leave the machine. Any DPDK ethdev (wire_dpdk.c), or a fake in tests. Poller thread only, but for open and
- * close.
+ * Wires: how frames leave the machine. Any DPDK ethdev (wire_dpdk.c), or a fake in tests. Poller thread only, but for open and close.
  *
  * A wire is a packet_sink (put copies into a transmit buffer, flush sends the burst) and a source of packets for a packet_input.
  */
