@@ -48,11 +48,10 @@ int net_address_parse(const char *text, struct net_address *out)
 
 void net_prefix_format(const struct net_prefix *p, char text[NET_PREFIX_TEXT_SIZE])
 {
-	bool v4 = p->length >= 96 && net_address_is_v4(&p->address);
 	char address[NET_ADDRESS_TEXT_SIZE];
 
 	net_address_format(&p->address, address);
-	snprintf(text, NET_PREFIX_TEXT_SIZE, "%s/%u", address, v4 ? p->length - 96u : p->length);
+	snprintf(text, NET_PREFIX_TEXT_SIZE, "%s/%u", address, net_prefix_is_v4(p) ? p->length - 96u : p->length);
 }
 
 int net_prefix_parse(const char *text, struct net_prefix *out)

@@ -40,6 +40,12 @@ static inline bool net_address_is_v4(const struct net_address *a)
 	return a->word[0] == 0 && a->word[1] == 0 && a->half[4] == 0 && a->half[5] == 0xffff;
 }
 
+/* 0.0.0.0/0 is ::ffff:0:0/96; ::/0 holds IPv6 only. */
+static inline bool net_prefix_is_v4(const struct net_prefix *p)
+{
+	return p->length >= 96 && net_address_is_v4(&p->address);
+}
+
 static inline struct net_address net_address_v4(uint32_t network_order)
 {
 	struct net_address a = {.word = {0, 0, 0, network_order}};

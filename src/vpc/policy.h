@@ -43,7 +43,8 @@ uint32_t classifier_match(const struct classifier *c, const struct classifier_qu
 /* ---- routes.c: longest prefix match ---- */
 struct route_lookup {
 	enum route_target target;
-	uint32_t slot;		       /* endpoint (NAT, ENI) or VPC (peering: the other one) */
+	uint32_t slot;		       /* endpoint (NAT, ENI; NONE: not on this card) or VPC (peering: the other one) */
+	struct net_address next_hop;   /* NAT, ENI: an address of it in this VPC; its mapping says on which card it is, and its MAC */
 	struct net_prefix destination; /* the route that matched, for traces */
 };
 struct routes;
@@ -157,7 +158,8 @@ static inline const struct policy_endpoint *policy_endpoint_at(const struct poli
 
 /* All NULL or POLICY_SLOT_NONE when there is none. */
 const struct policy_mapping *policy_mapping_find(const struct policy *p, uint32_t vpc_slot, const struct net_address *address);
-const struct policy_mapping *policy_name_find(const struct policy *p, uint32_t vpc_slot, const char *name, uint8_t family);
+const struct policy_mapping *policy_name_find(const struct policy *p, uint32_t vpc_slot, const char *name,
+					      uint8_t family); /* 4, 6; upper and lower case are the same */
 const struct policy_endpoint *policy_port_find(const struct policy *p, uint32_t vni,
 					       const struct mac *mac); /* where an overlay frame goes */
 const struct policy_endpoint *policy_public_find(const struct policy *p, const struct net_address *address,

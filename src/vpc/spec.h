@@ -39,7 +39,9 @@ struct rule_spec {
 	bool egress;
 	bool deny;			/* ACL */
 	uint16_t protocol;		/* IPPROTO_*, or NET_PROTOCOL_ANY */
-	uint16_t port_first, port_last; /* destination port; ICMP: type (first) and code (last), 0xffff any; 0..65535: all */
+	/* Destination ports; 0, 65535: all, also for protocols without. ICMP and ICMPv6: type and code, 0xffff: any of them (so any
+	 * ICMP is 0xffff, 0xffff, and 0, 0xffff is echo replies). */
+	uint16_t port_first, port_last;
 	bool by_group;
 	struct net_prefix cidr; /* the other side */
 	struct uuid group;	/* by_group: any ENI of that group */
