@@ -116,16 +116,16 @@ struct flow {
 	uint16_t incarnation; /* of the endpoint's slot: an endpoint that comes after it has none of its flows */
 	struct flow_counters counters_in;
 	struct net_address public_address; /* NAT gateway, elastic IP */
-	uint32_t allowed_group; /* slot of the security group whose rule let it in or out; UINT32_MAX: none needed */
+	uint32_t allowed_group;		   /* slot of the security group whose rule let it in or out; UINT32_MAX: none needed */
 	uint32_t hash;
 
 	uint32_t created_ms, logged_ms;
 	uint32_t free_next; /* of the free list */
 	/* TCP: another handshake that may replace what is tracked (conntrack.c). */
 	uint32_t tcp_other_end, tcp_other_limit;
-	uint8_t tcp_other;	/* 0: none; 1 + enum flow_direction: whose SYN or SYN/ACK it was */
+	uint8_t tcp_other; /* 0: none; 1 + enum flow_direction: whose SYN or SYN/ACK it was */
 	uint8_t tcp_other_scale;
-	uint8_t offload_wire;	 /* rte_flow: wire index + 1; 0: not offered */
+	uint8_t offload_wire; /* rte_flow: wire index + 1; 0: not offered */
 	uint8_t reserved_cold;
 	uint64_t offload_handle; /* of offload.h */
 	uint8_t spare[24];
@@ -133,6 +133,8 @@ struct flow {
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(offsetof(struct flow, out) == 64 && offsetof(struct flow, in) == 128 && offsetof(struct flow, created_ms) == 192,
 	      "each direction has its line");
+
+enum { FLOW_SCALE_NONE = 15 }; /* tcp_scale: none was offered */
 
 enum flow_flag {
 	FLOW_HAS_ALIAS = 1,

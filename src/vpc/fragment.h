@@ -9,11 +9,14 @@
 #include "base/packet.h"
 #include "vpc/drop.h"
 
+enum { FRAGMENT_LIFE_MS = 30000, FRAGMENT_ENTRIES_LIMIT = 1 << 20 };
+
 struct fragment_table;
 
+/* -EINVAL: a number is 0 or beyond the limit; -ENOMEM. */
 int fragment_table_open(struct fragment_table **out, uint32_t entries_max, uint32_t per_zone_max);
 void fragment_table_close(struct fragment_table *t);
-/* A first fragment: takes note. A later one: fills p->layers' ports. DROP_NONE, DROP_FRAGMENT_FIRST_MISSING,
+/* A first fragment: takes note. A later one: fills p->layers' ports. Others: nothing. DROP_NONE, DROP_FRAGMENT_FIRST_MISSING,
  * DROP_FRAGMENT_TABLE_FULL. */
 enum drop_reason fragment_follow(struct fragment_table *t, uint32_t zone, bool inbound, struct packet *p, uint32_t now_ms);
 
