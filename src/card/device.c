@@ -28,17 +28,6 @@ struct device *device_find(struct card *card, const struct uuid *volume)
 	return NULL;
 }
 
-static void answer(struct card *card, int64_t *request, const char *code, const char *message)
-{
-	if (*request == NO_REQUEST)
-		return;
-	if (code == NULL)
-		commands_reply(card, *request, NULL);
-	else
-		commands_reply_error(card, *request, code, "%s", message);
-	*request = NO_REQUEST;
-}
-
 static void answer_attached(struct device *d)
 {
 	if (d->attach_request == NO_REQUEST)
@@ -92,8 +81,8 @@ static void device_free(struct device *d)
 	list_del(&d->link);
 	card->device_count--;
 	card->poller_devices[d->poller->config.index]--;
-	answer(card, &d->attach_request, "conflict", "the device was detached before it was ready");
-	answer(card, &d->detach_request, NULL, NULL);
+	request_answer(card, &d->attach_request, "conflict", "the device was detached before it was ready");
+	request_answer(card, &d->detach_request, NULL, NULL);
 	free(d->totals);
 	free(d);
 	if (card->stopping && card->device_count == 0)
@@ -162,7 +151,7 @@ static void device_close(struct device *d)
 void device_refuse(struct device *d, const char *code, const char *message)
 {
 	log_warning("volume %s: not attached: %s", d->name, message);
-	answer(d->card, &d->attach_request, code, message);
+	request_answer(d->card, &d->attach_request, code, message);
 	device_close(d);
 }
 
@@ -277,13 +266,13 @@ static struct poller *least_used(struct card *card)
 /* An equal device is there already: that is success, now or when it is ready. */
 static void attach_again(struct device *d, const struct device_request *request)
 {
-	if (strcmp(d->vhost.socket.path, request->socket.path) != 0 || d->phase == DEVICE_CLOSING || d->closing) {
+	if (strcmp(d->vhost.socket.path, request->front.socket.path) != 0 || d->phase == DEVICE_CLOSING || d->closing) {
 		commands_reply_error(d->card, request->request_id, "conflict",
 				     "volume \"%s\" is attached at %s already, or on its way out; detach it first", d->name,
 				     d->vhost.socket.path);
 		return;
 	}
-	answer(d->card, &d->attach_request, "conflict", "asked again before it was ready: the later request is answered");
+	request_answer(d->card, &d->attach_request, "conflict", "asked again before it was ready: the later request is answered");
 	d->attach_request = request->request_id;
 	if (d->phase == DEVICE_WAITING || d->phase == DEVICE_CONNECTED)
 		answer_attached(d);
@@ -309,9 +298,9 @@ void device_attach(struct card *card, const struct device_request *request)
 	d->volume_id = spec->config.id;
 	memcpy(d->name, spec->name, sizeof(d->name));
 	vhost_device_init(&d->vhost, card, d->poller, &blk_device_ops, d->name);
-	d->vhost.socket = request->socket;
-	d->vhost.queues_max = request->queues;
-	d->packed = request->packed;
+	d->vhost.socket = request->front.socket;
+	d->vhost.queues_max = request->front.queues;
+	d->packed = request->front.packed;
 	d->attach_request = request->request_id;
 	d->detach_request = NO_REQUEST;
 	list_init(&d->populating);
@@ -331,7 +320,7 @@ void device_detach(struct card *card, const struct uuid *volume, int64_t request
 		commands_reply(card, request_id, NULL);
 		return;
 	}
-	answer(card, &d->detach_request, "conflict", "asked again: the later request is answered");
+	request_answer(card, &d->detach_request, "conflict", "asked again: the later request is answered");
 	d->detach_request = request_id;
 	log_info("volume %s: detaching", d->name);
 	device_close(d);

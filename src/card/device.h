@@ -11,13 +11,10 @@
 
 #include <sys/types.h>
 
-#include "card/card.h"
+#include "card/request.h"
 #include "card/spec.h"
-#include "card/vhost_device.h"
 
 enum device_phase { DEVICE_OPENING, DEVICE_BINDING, DEVICE_WAITING, DEVICE_CONNECTED, DEVICE_CLOSING };
-
-enum { NO_REQUEST = -1 };
 
 struct device {
 	struct list link;	/* card->devices[] */
@@ -46,9 +43,7 @@ struct device {
 struct device_request {
 	int64_t request_id;
 	const struct volume_spec *spec;
-	struct device_socket socket;
-	uint16_t queues;
-	bool packed;
+	struct socket_request front;
 };
 
 struct device *device_find(struct card *card, const struct uuid *volume);
