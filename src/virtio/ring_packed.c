@@ -10,6 +10,8 @@ enum {
 	FLAG_USED = 1 << VRING_PACKED_DESC_F_USED,
 	USUAL_SLOTS = 3,
 	TABLE_USUAL_BYTES = USUAL_SLOTS * sizeof(struct vring_packed_desc),
+	PLAIN_SLOTS = 2,
+	TABLE_PLAIN_BYTES = PLAIN_SLOTS * sizeof(struct vring_packed_desc),
 	PREFETCH_SLOTS = 16, /* four lines ahead of the one being read */
 };
 
@@ -62,17 +64,17 @@ static bool usual(struct virtio_ring *r, struct ring_chain *c, const struct vrin
 	return ring_usual(r, c, d[0].addr, d[1].addr, d[1].len, d[2].addr);
 }
 
-/* The usual table, if the chain is one; it is fetched meanwhile. */
-static const void *find_table(struct virtio_ring *r, const struct ring_chain *c)
+/* The table of that size, if the chain is one; it is fetched meanwhile. */
+static inline const void *find_table(struct virtio_ring *r, const struct ring_chain *c, uint32_t length_bytes)
 {
 	const uint8_t *table;
 
-	if (c->slots != 1 || (c->packed->flags & VRING_DESC_F_INDIRECT) == 0 || c->packed->len != TABLE_USUAL_BYTES || !r->indirect)
+	if (c->slots != 1 || (c->packed->flags & VRING_DESC_F_INDIRECT) == 0 || c->packed->len != length_bytes || !r->indirect)
 		return NULL;
-	table = ring_host(r, c->packed->addr, TABLE_USUAL_BYTES);
+	table = ring_host(r, c->packed->addr, length_bytes);
 	if (table != NULL) {
 		__builtin_prefetch(table);
-		__builtin_prefetch(table + TABLE_USUAL_BYTES - 1);
+		__builtin_prefetch(table + length_bytes - 1);
 	}
 	return table;
 }
@@ -111,7 +113,7 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 		c->id = copies[c->slots - 1].id;
 		c->taken = false;
 		c->usual = c->slots == USUAL_SLOTS && usual(r, c, copies);
-		tables[count] = find_table(r, c);
+		tables[count] = find_table(r, c, TABLE_USUAL_BYTES);
 		copies += c->slots;
 		room = (uint16_t)(room - c->slots);
 		slot = (uint16_t)(slot + c->slots);
@@ -128,6 +130,67 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 			r->last_header = chains[i].header;
 		}
 	}
+	return count;
+}
+
+static uint16_t plain_flags(const struct vring_packed_desc *d)
+{
+	return d->flags & (uint16_t)~(FLAG_AVAIL | FLAG_USED);
+}
+
+/* Recognises what needs no table. */
+static inline void plain(struct virtio_ring *r, struct ring_chain *c, uint16_t write)
+{
+	const struct vring_packed_desc *d = c->packed;
+
+	c->usual = false;
+	if (c->slots == 1 && plain_flags(d) == write)
+		ring_plain_one(r, c, d[0].addr, d[0].len, write != 0);
+	else if (c->slots == PLAIN_SLOTS && plain_flags(d) == (VRING_DESC_F_NEXT | write) && plain_flags(d + 1) == write)
+		ring_plain_two(r, c, d[0].addr, d[0].len, d[1].addr, d[1].len, write != 0);
+}
+
+static inline void plain_table(struct virtio_ring *r, struct ring_chain *c, const struct vring_packed_desc *table, uint16_t write)
+{
+	struct vring_packed_desc one = read_packed(table), two = read_packed(table + 1);
+
+	/* 2.8.7: no other flag means anything here. */
+	if ((one.flags & VRING_DESC_F_WRITE) == write && (two.flags & VRING_DESC_F_WRITE) == write)
+		ring_plain_two(r, c, one.addr, one.len, two.addr, two.len, write != 0);
+}
+
+unsigned ring_packed_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable)
+{
+	const void *tables[RING_BATCH_MAX];
+	struct vring_packed_desc *copies = r->copies;
+	uint16_t slot = r->next_avail, room = (uint16_t)(r->size - r->slots_in_flight), write = writable ? VRING_DESC_F_WRITE : 0;
+	bool wrap = r->avail_wrap;
+	unsigned count = 0;
+
+	for (; count < max && slot_available(r, slot, wrap); count++) {
+		struct ring_chain *c = &chains[count];
+
+		if (slot + PREFETCH_SLOTS < r->size)
+			__builtin_prefetch(&r->packed[slot + PREFETCH_SLOTS]);
+		c->packed = copies;
+		c->slots = copy_chain(r, slot, copies, room);
+		if (c->slots == 0)
+			break;
+		c->id = copies[c->slots - 1].id;
+		c->taken = false;
+		plain(r, c, write);
+		tables[count] = find_table(r, c, TABLE_PLAIN_BYTES);
+		copies += c->slots;
+		room = (uint16_t)(room - c->slots);
+		slot = (uint16_t)(slot + c->slots);
+		if (slot >= r->size) {
+			slot = (uint16_t)(slot - r->size);
+			wrap = !wrap;
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (tables[i] != NULL)
+			plain_table(r, &chains[i], tables[i], write);
 	return count;
 }
 
@@ -199,6 +262,33 @@ static void write_used(struct vring_packed_desc *slot, const struct ring_used *u
 	uint64_t word = used->length | (uint64_t)used->id << 32 | (uint64_t)flags << 48;
 
 	__atomic_store_n((uint64_t *)(void *)&slot->len, word, __ATOMIC_RELEASE);
+}
+
+/* The first is kept back: the driver looks at that slot, and goes on from there. */
+void ring_packed_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (r->hides) {
+			write_used(&r->packed[r->next_used], &used[i], r->used_wrap);
+		} else {
+			r->hidden = used[i];
+			r->hidden_slot = r->next_used;
+			r->hidden_wrap = r->used_wrap;
+			r->hides = true;
+		}
+		r->slots_in_flight = (uint16_t)(r->slots_in_flight - used[i].slots);
+		r->next_used = (uint16_t)(r->next_used + used[i].slots);
+		if (r->next_used >= r->size) {
+			r->next_used = (uint16_t)(r->next_used - r->size);
+			r->used_wrap = !r->used_wrap;
+		}
+	}
+}
+
+void ring_packed_show_used(struct virtio_ring *r)
+{
+	write_used(&r->packed[r->hidden_slot], &r->hidden, r->hidden_wrap);
+	r->hides = false;
 }
 
 /* 2.8.9: what belongs together becomes visible with its first descriptor, which is written last. */

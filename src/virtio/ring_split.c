@@ -1,7 +1,10 @@
 /* Split virtqueues (VIRTIO 1.2, 2.7). */
 #include "virtio/vring.h"
 
-enum { TABLE_USUAL_BYTES = 3 * sizeof(struct vring_desc) };
+enum {
+	TABLE_USUAL_BYTES = 3 * sizeof(struct vring_desc),
+	TABLE_PLAIN_BYTES = 2 * sizeof(struct vring_desc),
+};
 
 /* Three descriptors of the usual request, as read: flags and lengths say so? */
 static bool usual_lengths(const struct vring_desc *header, const struct vring_desc *data, const struct vring_desc *status)
@@ -42,9 +45,9 @@ static bool recognise(struct virtio_ring *r, struct ring_chain *c, const struct 
 	return ring_usual(r, c, header.addr, data.addr, data.len, status.addr);
 }
 
-unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max)
+/* The heads of the next chains; their descriptors are fetched. */
+static inline unsigned peek_heads(struct virtio_ring *r, struct ring_chain *chains, unsigned max)
 {
-	const void *second[RING_BATCH_MAX];
 	uint16_t mask = (uint16_t)(r->size - 1);
 	unsigned count;
 
@@ -57,7 +60,6 @@ unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsig
 	}
 	if (count == 0)
 		return 0;
-	ring_guess(r);
 	if (count > max)
 		count = max;
 	for (unsigned i = 0; i < count; i++) {
@@ -71,10 +73,25 @@ unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsig
 		chains[i].id = head;
 		__builtin_prefetch(&r->descriptors[head]);
 	}
+	return count;
+}
+
+static inline void read_head(struct virtio_ring *r, struct ring_chain *c)
+{
+	c->slots = 1;
+	c->taken = false;
+	c->first = read_descriptor(&r->descriptors[c->id]);
+}
+
+unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max)
+{
+	const void *second[RING_BATCH_MAX];
+	unsigned count = peek_heads(r, chains, max);
+
+	if (count > 0)
+		ring_guess(r);
 	for (unsigned i = 0; i < count; i++) {
-		chains[i].slots = 1;
-		chains[i].taken = false;
-		chains[i].first = read_descriptor(&r->descriptors[chains[i].id]);
+		read_head(r, &chains[i]);
 		second[i] = follow(r, &chains[i].first);
 		if (second[i] == NULL)
 			continue;
@@ -88,6 +105,55 @@ unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsig
 			r->last_header = chains[i].header;
 		}
 	}
+	return count;
+}
+
+/* Where the second of two descriptors will be read. */
+static const void *follow_plain(struct virtio_ring *r, const struct vring_desc *first, uint16_t write)
+{
+	if (first->flags == VRING_DESC_F_INDIRECT && first->len == TABLE_PLAIN_BYTES && r->indirect)
+		return ring_host(r, first->addr, TABLE_PLAIN_BYTES);
+	if (first->flags == (VRING_DESC_F_NEXT | write) && first->next < r->size)
+		return &r->descriptors[first->next];
+	return NULL;
+}
+
+static void recognise_plain(struct virtio_ring *r, struct ring_chain *c, const struct vring_desc *second, uint16_t write)
+{
+	struct vring_desc one = c->first, two;
+
+	if ((c->first.flags & VRING_DESC_F_INDIRECT) != 0) {
+		one = read_descriptor(second++);
+		if (one.flags != (VRING_DESC_F_NEXT | write) || one.next != 1)
+			return;
+	}
+	two = read_descriptor(second);
+	if (two.flags == write)
+		ring_plain_two(r, c, one.addr, one.len, two.addr, two.len, write != 0);
+}
+
+unsigned ring_split_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable)
+{
+	const void *second[RING_BATCH_MAX];
+	uint16_t write = writable ? VRING_DESC_F_WRITE : 0;
+	unsigned count = peek_heads(r, chains, max);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct ring_chain *c = &chains[i];
+
+		read_head(r, c);
+		if (c->first.flags == write) {
+			second[i] = NULL;
+			ring_plain_one(r, c, c->first.addr, c->first.len, writable);
+		} else {
+			second[i] = follow_plain(r, &c->first, write);
+			__builtin_prefetch(second[i]);
+			c->usual = false;
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (second[i] != NULL)
+			recognise_plain(r, &chains[i], second[i], write);
 	return count;
 }
 
@@ -146,15 +212,32 @@ bool ring_split_expand(struct virtio_ring *r, const struct ring_chain *chain, st
 	return ring_break(r, "a chain longer than the ring, or a loop");
 }
 
+static inline void write_element(struct virtio_ring *r, uint16_t index, const struct ring_used *used)
+{
+	uint16_t mask = (uint16_t)(r->size - 1);
+
+	*(volatile unaligned64 *)&r->used->ring[index & mask] = used->id | (uint64_t)used->length << 32;
+}
+
+void ring_split_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		write_element(r, (uint16_t)(r->next_used + i), &used[i]);
+	r->next_used = (uint16_t)(r->next_used + count);
+	r->slots_in_flight = (uint16_t)(r->slots_in_flight - count);
+}
+
+void ring_split_show_used(struct virtio_ring *r)
+{
+	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
+}
+
 void ring_split_use(struct virtio_ring *r, const struct ring_used *used, unsigned count)
 {
 	struct inflight_queue *record = r->inflight;
-	uint16_t mask = (uint16_t)(r->size - 1);
 
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t element = used[i].id | (uint64_t)used[i].length << 32;
-
-		*(volatile unaligned64 *)&r->used->ring[(uint16_t)(r->next_used + i) & mask] = element;
+		write_element(r, (uint16_t)(r->next_used + i), &used[i]);
 		if (record != NULL)
 			inflight_split_link(record, used[i].entry);
 	}

@@ -43,6 +43,8 @@ struct request {
 _Static_assert(sizeof(struct request) == 192, "three cache lines");
 _Static_assert((int)VIRTIO_BLK_BATCH_MAX == (int)RING_BATCH_MAX, "a visit takes what a peek shows");
 
+struct net_room; /* virtio/net_queue.h */
+
 struct iov_array {
 	union {
 		struct iov_array *next; /* while it is free */
@@ -62,6 +64,7 @@ struct virtio_worker {
 	struct ring_chain chains[RING_BATCH_MAX];
 	struct ring_segments segments;
 	struct vring_packed_desc copies[VIRTQUEUE_SIZE_MAX];
+	struct net_room *net;
 };
 
 struct virtio_blk {

@@ -55,6 +55,13 @@ unsigned ring_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned ma
 	return r->is_packed ? ring_packed_peek(r, chains, max) : ring_split_peek(r, chains, max);
 }
 
+unsigned ring_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable)
+{
+	if (r->broken_why != NULL)
+		return 0;
+	return r->is_packed ? ring_packed_peek_plain(r, chains, max, writable) : ring_split_peek_plain(r, chains, max, writable);
+}
+
 bool ring_peek_entry(struct virtio_ring *r, uint16_t entry, struct ring_chain *chain)
 {
 	return r->is_packed ? ring_packed_peek_entry(r, entry, chain) : ring_split_peek_entry(r, entry, chain);
@@ -70,8 +77,7 @@ static bool take_split(struct virtio_ring *r, struct ring_chain *chain)
 	chain->entry = chain->id;
 	if (r->inflight != NULL && !inflight_split_take(r->inflight, chain->id))
 		return ring_break(r, "a head was made available while it was in flight");
-	r->next_avail++;
-	r->slots_in_flight++;
+	ring_advance(r, 1);
 	return true;
 }
 
@@ -79,12 +85,7 @@ static bool take_packed(struct virtio_ring *r, struct ring_chain *chain)
 {
 	if (r->inflight != NULL)
 		chain->entry = inflight_packed_take(r->inflight, chain->packed, chain->slots);
-	r->next_avail = (uint16_t)(r->next_avail + chain->slots);
-	if (r->next_avail >= r->size) {
-		r->next_avail = (uint16_t)(r->next_avail - r->size);
-		r->avail_wrap = !r->avail_wrap;
-	}
-	r->slots_in_flight = (uint16_t)(r->slots_in_flight + chain->slots);
+	ring_advance(r, chain->slots);
 	return true;
 }
 
@@ -101,6 +102,22 @@ void ring_use(struct virtio_ring *r, const struct ring_used *used, unsigned coun
 		ring_packed_use(r, used, count);
 	else
 		ring_split_use(r, used, count);
+}
+
+void ring_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count)
+{
+	if (r->is_packed)
+		ring_packed_write_used(r, used, count);
+	else
+		ring_split_write_used(r, used, count);
+}
+
+void ring_show_used(struct virtio_ring *r)
+{
+	if (r->is_packed)
+		ring_packed_show_used(r);
+	else
+		ring_split_show_used(r);
 }
 
 bool ring_knows_more(const struct virtio_ring *r)

@@ -3,9 +3,11 @@
  *
  *	peek	looks at the next chains without taking them; the usual shape of a request is recognised at once, and its cache lines
  *		are on their way when the caller gets to them
+ *		(peek_plain: the same for chains that go one way only, as packets do)
  *	expand	any other chain, descriptor by descriptor, into a list of segments
  *	take	the chain is ours: the ring's read index moves on, the in-flight record knows of it
  *	use	gives a batch of chains back, and keeps the record in step
+ *		(write_used and show_used: the same in two steps, without a record)
  *
  * The rings are the guest's to write at any time. What decides something is read once, into a local, and checked there. A rule that
  * is broken sets `broken_why`, after which nothing more is read from that ring.
@@ -44,10 +46,11 @@ struct ring_chain {
 	uint16_t entry; /* of the in-flight record, once taken */
 	bool taken;	/* was taken by a predecessor: it stands in the in-flight record */
 
-	/* Readable 16 bytes, some data, one writable byte, each within one region: all that most requests ever are. */
+	/* Readable 16 bytes, some data, one writable byte, each within one region: all that most requests ever are.
+	 * After ring_peek_plain(): one piece or two (data NULL: one), each within one region. */
 	bool usual;
 	bool data_writable;
-	uint32_t data_length;
+	uint32_t header_length, data_length; /* the header's: only of peek_plain */
 	uint8_t *header, *data, *status;
 
 	struct vring_desc first;		/* split: the head */
@@ -97,6 +100,11 @@ struct virtio_ring {
 	bool signalled_valid;
 	bool is_packed, event_idx, indirect;
 	struct vring_packed_desc *copies; /* packed: room for [size] descriptors, the caller's */
+
+	/* Packed: the first used descriptor since the last ring_show_used(), which is written there. */
+	struct ring_used hidden;
+	uint16_t hidden_slot;
+	bool hidden_wrap, hides;
 };
 
 /* Translates and checks the ring's addresses, and takes over what a predecessor left. `state` gives size, addresses and indices;
@@ -107,11 +115,28 @@ int ring_open(struct virtio_ring *r, const struct virtqueue_state *state, uint64
 void ring_close(struct virtio_ring *r, struct virtqueue_state *state, bool empty);
 
 unsigned ring_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max);
+/* Chains that are all readable, or all writable: `usual` when such a chain is one descriptor, or two (also in a table). The first
+ * lines of the pieces are fetched. What is not taken may be peeked at again. */
+unsigned ring_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable);
 /* Chains that stand in the in-flight record. False when they cannot be read. */
 bool ring_peek_entry(struct virtio_ring *r, uint16_t entry, struct ring_chain *chain);
 bool ring_expand(struct virtio_ring *r, const struct ring_chain *chain, struct ring_segments *out);
 bool ring_take(struct virtio_ring *r, struct ring_chain *chain);
 void ring_use(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+/* For a ring without a record. Between the two the driver sees none of it. */
+void ring_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+void ring_show_used(struct virtio_ring *r); /* something was written since the last time */
+
+/* Takes chains of `slots` together, without a record. */
+static inline void ring_advance(struct virtio_ring *r, uint16_t slots)
+{
+	r->slots_in_flight = (uint16_t)(r->slots_in_flight + slots);
+	r->next_avail = (uint16_t)(r->next_avail + slots);
+	if (r->is_packed && r->next_avail >= r->size) {
+		r->next_avail = (uint16_t)(r->next_avail - r->size);
+		r->avail_wrap = !r->avail_wrap;
+	}
+}
 
 /* The driver took its memory, or the record, away. */
 static inline bool ring_lost(const struct virtio_ring *r)
@@ -136,15 +161,21 @@ void ring_ask_for_no_kick(struct virtio_ring *r);
 
 /* ---- the two kinds; for vring.c ---- */
 unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max);
+unsigned ring_split_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable);
 bool ring_split_peek_entry(struct virtio_ring *r, uint16_t head, struct ring_chain *chain);
 bool ring_split_expand(struct virtio_ring *r, const struct ring_chain *chain, struct ring_segments *out);
 void ring_split_use(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+void ring_split_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+void ring_split_show_used(struct virtio_ring *r);
 bool ring_split_wants_call(struct virtio_ring *r);
 
 unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max);
+unsigned ring_packed_peek_plain(struct virtio_ring *r, struct ring_chain *chains, unsigned max, bool writable);
 bool ring_packed_peek_entry(struct virtio_ring *r, uint16_t entry, struct ring_chain *chain);
 bool ring_packed_expand(struct virtio_ring *r, const struct ring_chain *chain, struct ring_segments *out);
 void ring_packed_use(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+void ring_packed_write_used(struct virtio_ring *r, const struct ring_used *used, unsigned count);
+void ring_packed_show_used(struct virtio_ring *r);
 bool ring_packed_wants_call(struct virtio_ring *r);
 bool ring_packed_has_more(const struct virtio_ring *r);
 /* Used descriptors that were written and not made visible look available again. */
@@ -234,6 +265,47 @@ static inline bool ring_usual(struct virtio_ring *r, struct ring_chain *c, uint6
 	__builtin_prefetch(c->header);
 	__builtin_prefetch(c->status, 1);
 	return true;
+}
+
+enum { PLAIN_PREFETCH_BYTES = 320 }; /* a net header, the head of a frame, and what lies askew */
+
+static inline void ring_prefetch_plain(const uint8_t *p, uint32_t length, bool writable)
+{
+	uint32_t bytes = length < PLAIN_PREFETCH_BYTES ? length : PLAIN_PREFETCH_BYTES;
+
+	if (writable) { /* one line: most frames that come are small, and long ones stream */
+		__builtin_prefetch(p, 1);
+		__builtin_prefetch(p + 64, 1);
+		return;
+	}
+	for (uint32_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch(p + at);
+	__builtin_prefetch(p + bytes - 1);
+}
+
+static inline void ring_plain_one(struct virtio_ring *r, struct ring_chain *c, uint64_t addr, uint32_t length, bool writable)
+{
+	c->header = ring_host(r, addr, length);
+	c->header_length = length;
+	c->data = NULL;
+	c->data_length = 0;
+	c->usual = c->header != NULL && length != 0;
+	if (c->usual)
+		ring_prefetch_plain(c->header, length, writable);
+}
+
+static inline void ring_plain_two(struct virtio_ring *r, struct ring_chain *c, uint64_t addr, uint32_t length, uint64_t data,
+				  uint32_t data_length, bool writable)
+{
+	c->header = ring_host(r, addr, length);
+	c->header_length = length;
+	c->data = ring_host(r, data, data_length);
+	c->data_length = data_length;
+	c->usual = c->header != NULL && c->data != NULL && length != 0 && data_length != 0;
+	if (!c->usual)
+		return;
+	__builtin_prefetch(c->header);
+	ring_prefetch_plain(c->data, data_length, writable);
 }
 
 #endif

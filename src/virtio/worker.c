@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "virtio/net_queue.h"
 #include "virtio/virtqueue.h"
 
 enum {
@@ -24,11 +25,13 @@ int virtio_worker_create(struct virtio_worker **out, unsigned requests_max)
 	w->calling_fd = -1;
 	w->requests = aligned_alloc(CACHE_LINE_BYTES, requests_max * sizeof(*w->requests));
 	w->iovs = aligned_alloc(CACHE_LINE_BYTES, WORKER_IOVS * sizeof(*w->iovs));
-	if (w->requests == NULL || w->iovs == NULL) {
+	w->net = aligned_alloc(CACHE_LINE_BYTES, sizeof(*w->net));
+	if (w->requests == NULL || w->iovs == NULL || w->net == NULL) {
 		virtio_worker_free(w);
 		return -ENOMEM;
 	}
 	memset(w->requests, 0, requests_max * sizeof(*w->requests));
+	memset(w->net, 0, sizeof(*w->net));
 	for (unsigned i = 0; i < requests_max; i++)
 		worker_request_put(w, &w->requests[i]);
 	for (unsigned i = 0; i < WORKER_IOVS; i++)
@@ -41,6 +44,7 @@ void virtio_worker_free(struct virtio_worker *worker)
 {
 	if (worker == NULL)
 		return;
+	free(worker->net);
 	free(worker->iovs);
 	free(worker->requests);
 	free(worker);
