@@ -38,7 +38,10 @@ int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *c
 	v->ops = config->ops;
 	v->device = config->device;
 	v->features_offered = config->features | UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES;
+	v->protocol_features_offered = vhost_user_protocol_features(config);
 	v->queues_max = config->queues_max;
+	v->queue_num = config->queue_pairs != 0 ? config->queue_pairs : config->queues_max;
+	v->mtu = config->mtu;
 	v->config_size = config->config_size;
 	v->state.version = DEVICE_STATE_VERSION;
 	v->state.layout_bytes = sizeof(v->state);

@@ -45,6 +45,9 @@ struct vhost_user_config {
 	uint64_t features;    /* virtio device features offered */
 	uint16_t queues_max;  /* at most DEVICE_QUEUES_MAX */
 	uint32_t config_size; /* of the device's config space */
+	bool no_inflight;     /* nothing is ever in flight between visits (virtio-net): no record is kept, and none offered */
+	uint16_t queue_pairs; /* what GET_QUEUE_NUM tells of a virtio-net device; 0: queues_max */
+	uint16_t mtu;	      /* of a virtio-net device: a VMM may promise its guest no more (NET_SET_MTU); 0: it cannot say */
 	const struct vhost_user_ops *ops;
 	void *device;
 };
@@ -53,7 +56,8 @@ struct vhost_user_config {
 struct device_state *vhost_user_state(struct vhost_user *v);
 struct device_fds *vhost_user_fds(struct vhost_user *v);
 const struct guest_memory *vhost_user_memory(struct vhost_user *v);
-/* In-flight record of a queue; the connection makes one itself when the VMM did not ask for it. Never NULL for a started queue. */
+/* In-flight record of a queue; the connection makes one itself when the VMM did not ask for it. NULL for a started queue only of a
+ * device without records (no_inflight). */
 struct inflight_queue *vhost_user_inflight(struct vhost_user *v, unsigned index);
 /* Call descriptor of a queue: a number that stays the same while the VMM changes what is behind it (dup3), so that a poller
  * may write to it at any time. -1: polled by the guest. */

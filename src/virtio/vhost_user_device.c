@@ -9,10 +9,21 @@
 
 #define BIT(feature) (UINT64_C(1) << (feature))
 
-static const uint64_t protocol_features_offered =
-	BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-	BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
-	BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS);
+enum { MTU_MIN_BYTES = 68 }; /* VIRTIO 1.2, 5.1.4.1 */
+
+uint64_t vhost_user_protocol_features(const struct vhost_user_config *config)
+{
+	uint64_t features = BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			    BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
+			    BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
+			    BIT(VHOST_USER_PROTOCOL_F_STATUS);
+
+	if (!config->no_inflight)
+		features |= BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	if (config->mtu != 0)
+		features |= BIT(VHOST_USER_PROTOCOL_F_MTU);
+	return features;
+}
 
 int vhost_user_get_features(struct vhost_user *v, struct vhost_user_message *m)
 {
@@ -51,12 +62,12 @@ int vhost_user_set_features(struct vhost_user *v, struct vhost_user_message *m)
 
 int vhost_user_get_protocol_features(struct vhost_user *v, struct vhost_user_message *m)
 {
-	return vhost_user_reply_u64(v, m, protocol_features_offered);
+	return vhost_user_reply_u64(v, m, v->protocol_features_offered);
 }
 
 int vhost_user_set_protocol_features(struct vhost_user *v, struct vhost_user_message *m)
 {
-	uint64_t unknown = m->payload.u64 & ~protocol_features_offered;
+	uint64_t unknown = m->payload.u64 & ~v->protocol_features_offered;
 
 	if (unknown != 0)
 		return vhost_user_refuse(v, m->header.request, -EPROTO, "bits 0x%llx were not offered",
@@ -102,7 +113,18 @@ int vhost_user_reset_device(struct vhost_user *v, struct vhost_user_message *m)
 
 int vhost_user_get_queue_num(struct vhost_user *v, struct vhost_user_message *m)
 {
-	return vhost_user_reply_u64(v, m, v->queues_max);
+	return vhost_user_reply_u64(v, m, v->queue_num);
+}
+
+/* What the VMM shows its guest as the MTU. What the card carries is not the VMM's to choose: it may promise less, not more. */
+int vhost_user_net_set_mtu(struct vhost_user *v, struct vhost_user_message *m)
+{
+	uint64_t mtu = m->payload.u64;
+
+	if (mtu < MTU_MIN_BYTES || mtu > v->mtu)
+		return vhost_user_refuse(v, m->header.request, -EINVAL, "an MTU of %llu, not %u to %u", (unsigned long long)mtu,
+					 MTU_MIN_BYTES, v->mtu);
+	return 0;
 }
 
 int vhost_user_get_status(struct vhost_user *v, struct vhost_user_message *m)

@@ -1,7 +1,8 @@
 /*
  * The in-flight region (section "Inflight I/O tracking"): three ways to one. GET_INFLIGHT_FD makes it and shows it to the VMM,
  * which gives it back with SET_INFLIGHT_FD after a reconnect; where the VMM does neither, the connection makes one for itself when
- * the first ring starts, so that a successor of this process finds what was in flight.
+ * the first ring starts, so that a successor of this process finds what was in flight. A device that has nothing in flight between
+ * two visits keeps no record, and does not offer the feature.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,11 @@
 struct inflight_queue *vhost_user_inflight(struct vhost_user *v, unsigned index)
 {
 	return inflight_queue(&v->inflight, index);
+}
+
+static bool inflight_kept(const struct vhost_user *v)
+{
+	return (v->protocol_features_offered >> VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD & 1) != 0;
 }
 
 void vhost_user_inflight_close(struct vhost_user *v, unsigned index)
@@ -65,6 +71,8 @@ int vhost_user_inflight_prepare(struct vhost_user *v, unsigned index)
 {
 	uint32_t largest = 0;
 
+	if (!inflight_kept(v))
+		return 0;
 	if (v->inflight.mapping == NULL) {
 		for (unsigned i = 0; i < v->queues_max; i++)
 			if (v->state.queues[i].size > largest)

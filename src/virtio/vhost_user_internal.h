@@ -28,9 +28,11 @@ struct vhost_user {
 	struct inflight inflight;
 	const struct vhost_user_ops *ops;
 	void *device;
-	uint64_t features_offered;
+	uint64_t features_offered, protocol_features_offered;
 	uint32_t config_size;
 	uint16_t queues_max;
+	uint16_t queue_num; /* as GET_QUEUE_NUM tells it */
+	uint16_t mtu;
 
 	/* What is under way. */
 	bool closed;	   /* the peer is gone or broke a rule: nothing is read any more */
@@ -124,6 +126,8 @@ uint32_t vhost_user_quiesce_status(const struct vhost_user *v, const struct vhos
 #define VHOST_USER_HANDLER(name) int vhost_user_##name(struct vhost_user *v, struct vhost_user_message *m)
 
 /* vhost_user_device.c */
+uint64_t vhost_user_protocol_features(const struct vhost_user_config *config);
+
 VHOST_USER_HANDLER(get_features);
 VHOST_USER_HANDLER(set_features);
 VHOST_USER_HANDLER(get_protocol_features);
@@ -132,6 +136,7 @@ VHOST_USER_HANDLER(set_owner);
 VHOST_USER_HANDLER(reset_owner);
 VHOST_USER_HANDLER(reset_device);
 VHOST_USER_HANDLER(get_queue_num);
+VHOST_USER_HANDLER(net_set_mtu);
 VHOST_USER_HANDLER(get_config);
 VHOST_USER_HANDLER(set_config);
 VHOST_USER_HANDLER(get_status);

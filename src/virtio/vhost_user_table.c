@@ -34,6 +34,7 @@ static const struct vhost_user_rule rules[VHOST_USER_REQUEST_LIMIT] = {
 	RULE(GET_PROTOCOL_FEATURES, get_protocol_features) },
 	RULE(SET_PROTOCOL_FEATURES, set_protocol_features) SIZE(8) },
 	RULE(GET_QUEUE_NUM, get_queue_num) },
+	RULE(NET_SET_MTU, net_set_mtu) SIZE(8), .protocol_features = BIT(VHOST_USER_PROTOCOL_F_MTU) },
 	RULE(SET_BACKEND_REQ_FD, set_backend_req_fd) FDS(1, 1), .protocol_features = BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) },
 	RULE(RESET_DEVICE, reset_device) .quiesce = vhost_user_quiesce_all,
 		.protocol_features = BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) },
