@@ -178,6 +178,25 @@ void guest_reset_ring(struct guest *g)
 	};
 }
 
+void guest_open_ring(struct guest *g, const struct guest_kind *kind)
+{
+	memset(g, 0, sizeof(*g));
+	g->kind = *kind;
+	g->now = 1000;
+	map_regions(g);
+	g->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	guest_reset_ring(g);
+}
+
+void guest_offer(struct guest *g, uint64_t features)
+{
+	g->state.features = features;
+	if (!g->kind.packed)
+		g->state.features &= ~BIT64(VIRTIO_F_RING_PACKED);
+	if (!g->kind.event_idx)
+		g->state.features &= ~BIT64(VIRTIO_RING_F_EVENT_IDX);
+}
+
 void guest_open(struct guest *g, const struct guest_kind *kind)
 {
 	struct virtio_blk_config config = {.target = &g->target.target,
@@ -188,24 +207,15 @@ void guest_open(struct guest *g, const struct guest_kind *kind)
 					   .context = g};
 	int err;
 
-	memset(g, 0, sizeof(*g));
-	g->kind = *kind;
-	g->now = 1000;
-	map_regions(g);
+	guest_open_ring(g, kind);
 	g->target.target = (struct blk_target){.ops = &target_ops, .capacity_bytes = TARGET_BYTES, .block_size_bytes = 512};
-	g->call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	err = virtio_worker_create(&g->worker, 256);
 	if (err == 0)
 		err = virtio_blk_create(&g->blk, &config);
 	if (err == 0 && !kind->no_record)
 		err = inflight_create(&g->inflight, 1, kind->size, kind->packed, &g->inflight_fd);
 	assert(err == 0);
-	g->state.features = virtio_blk_features(g->blk);
-	if (!kind->packed)
-		g->state.features &= ~BIT64(VIRTIO_F_RING_PACKED);
-	if (!kind->event_idx)
-		g->state.features &= ~BIT64(VIRTIO_RING_F_EVENT_IDX);
-	guest_reset_ring(g);
+	guest_offer(g, virtio_blk_features(g->blk));
 }
 
 void guest_start(struct guest *g)

@@ -95,6 +95,8 @@ extern const unsigned guest_kinds_count;
 	for (unsigned kind_ = 0; kind_ < guest_kinds_count && (guest_open(g, &guest_kinds[kind_]), true); guest_close(g), kind_++)
 
 void guest_open(struct guest *g, const struct guest_kind *kind);
+void guest_open_ring(struct guest *g, const struct guest_kind *kind); /* memory and ring, without a device */
+void guest_offer(struct guest *g, uint64_t features);		      /* acknowledges those that its kind has */
 void guest_close(struct guest *g);
 void guest_start(struct guest *g);
 void guest_stop(struct guest *g);	/* all complete; virtqueue_release() */
