@@ -31,7 +31,8 @@ static const struct cli_command group_card = {
 static const struct cli_command group_bench = {
 	.name = "bench",
 	.summary = "Load clients that measure any back end",
-	.examples = "  outboard bench blk --help",
+	.examples = "  outboard bench blk --help\n"
+		    "  outboard bench net --help",
 };
 
 const struct cli_command *const cli_commands[] = {
@@ -62,5 +63,6 @@ const struct cli_command *const cli_commands[] = {
 	&command_card_show,
 	&group_bench,
 	&command_bench_blk,
+	&command_bench_net,
 	NULL,
 };

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 
 extern const struct cli_command command_bench_blk;
+extern const struct cli_command command_bench_net;
 extern const struct cli_command command_card_show;
 extern const struct cli_command command_key_create;
 extern const struct cli_command command_key_delete;

@@ -6,10 +6,7 @@
  */
 #include "load/bench_blk.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,6 +15,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "load/bench_blk_options.h"
+#include "load/bench_common.h"
 #include "load/blk_load.h"
 
 enum { STALL_SECONDS_MAX = 30 };
@@ -33,16 +31,9 @@ struct bench {
 	uint64_t errors, mismatches; /* of all phases */
 	const char *phase;
 	char failure[400]; /* why it could not go on, without the name of the socket */
+	const volatile int *interrupted;
 	bool tty;
 };
-
-static volatile int interrupted;
-
-static void on_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
 
 static void complain(const struct bench *b, const char *text)
 {
@@ -133,7 +124,7 @@ static int run_phase(struct bench *b, const char *phase, struct blk_load_config 
 	config->verify = b->options.verify ? &b->verify : NULL;
 	config->progress = b->tty ? show_progress : NULL;
 	config->context = b;
-	config->interrupted = &interrupted;
+	config->interrupted = b->interrupted;
 	error = blk_load_run(&b->driver, config, result);
 	if (b->tty)
 		fprintf(stderr, "\r\033[K");
@@ -159,19 +150,11 @@ static int run_phases(struct bench *b)
 
 	if (o->verify)
 		failed = run_phase(b, "filling", &fill, &other);
-	if (!failed && !interrupted)
+	if (!failed && !*b->interrupted)
 		failed = run_phase(b, o->verify ? "loading, checking reads" : "loading", &load, &b->result);
-	if (!failed && !interrupted && o->verify)
+	if (!failed && !*b->interrupted && o->verify)
 		failed = run_phase(b, "reading everything back", &check, &other);
 	return failed;
-}
-
-static uint64_t quantile_ns(const struct blk_load_result *r, uint32_t part_per_million)
-{
-	uint64_t ticks = histogram_quantile(&r->latency, part_per_million);
-
-	/* A bucket is named by its upper edge; no request took longer than the slowest. */
-	return clock_tsc_to_ns(ticks < r->latency_max_ticks ? ticks : r->latency_max_ticks);
 }
 
 struct figures {
@@ -187,9 +170,9 @@ static struct figures figures_of(const struct blk_load_result *r)
 		.iops = seconds > 0 ? (double)r->requests / seconds : 0,
 		.mib_per_s = seconds > 0 ? (double)r->bytes / seconds / 1048576 : 0,
 		.avg_ns = r->requests > 0 ? clock_tsc_to_ns(r->latency_sum_ticks / r->requests) : 0,
-		.p50_ns = quantile_ns(r, 500000),
-		.p99_ns = quantile_ns(r, 990000),
-		.p999_ns = quantile_ns(r, 999000),
+		.p50_ns = bench_quantile_ns(&r->latency, r->latency_max_ticks, 500000),
+		.p99_ns = bench_quantile_ns(&r->latency, r->latency_max_ticks, 990000),
+		.p999_ns = bench_quantile_ns(&r->latency, r->latency_max_ticks, 999000),
 		.max_ns = clock_tsc_to_ns(r->latency_max_ticks),
 		.gap_ns = clock_tsc_to_ns(r->gap_max_ticks),
 	};
@@ -273,20 +256,6 @@ static void report_json(const struct bench *b)
 	json_decref(j);
 }
 
-static int pin(const struct bench *b)
-{
-	cpu_set_t set;
-
-	if (b->options.cpu < 0)
-		return 0;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)b->options.cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) == 0)
-		return 0;
-	fprintf(stderr, "bench blk: --cpu %d: %s; `nproc` tells how many processors there are\n", b->options.cpu, strerror(errno));
-	return 2;
-}
-
 static int run(struct bench *b)
 {
 	const struct bench_blk_options *o = &b->options;
@@ -316,13 +285,13 @@ static int run(struct bench *b)
 		return failed;
 	if (!o->json)
 		report_text(b);
-	return b->errors > 0 || b->mismatches > 0 || interrupted;
+	return b->errors > 0 || b->mismatches > 0 || *b->interrupted;
 }
 
 int bench_blk_main(int argc, char **argv)
 {
 	static struct bench bench; /* large; one run a process */
-	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
+	const struct bench_voice voice = bench_voice_of("bench blk", argc, argv);
 	int status;
 
 	switch (bench_blk_options_parse(&bench.options, argc, argv)) {
@@ -334,10 +303,9 @@ int bench_blk_main(int argc, char **argv)
 		break;
 	}
 	bench.tty = isatty(STDERR_FILENO);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	bench.interrupted = bench_catch_interrupts();
 	clock_calibrate();
-	status = pin(&bench);
+	status = bench_pin(&voice, bench.options.cpu);
 	if (status != 0)
 		return status;
 	bench.driver.client.socket = -1;

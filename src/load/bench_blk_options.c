@@ -1,17 +1,14 @@
 #include "load/bench_blk_options.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
+#include "load/bench_common.h"
 #include "load/blk_driver.h"
 
-enum { REQUEST_BYTES_MAX = 16 << 20, SECONDS_MAX = 7 * 24 * 3600, CPU_MAX = 1023 };
+enum { REQUEST_BYTES_MAX = 16 << 20 };
 
 static const char help[] = "Usage: outboard bench blk --socket SOCKET [options]\n"
 			   "\n"
@@ -80,49 +77,14 @@ enum {
 	OPT_HELP
 };
 
-/* With --json what makes no sense is an object, too. */
-static bool wants_json;
-
-__attribute__((format(printf, 1, 2))) static void wrong(const char *format, ...)
-{
-	char text[256];
-	va_list args;
-	json_t *object;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	if (!wants_json) {
-		fprintf(stderr, "bench blk: %s\n", text);
-		return;
-	}
-	object = json_pack("{s:{s:s,s:s}}", "error", "code", "usage", "message", text);
-	json_dumpf(object, stdout, JSON_COMPACT);
-	putchar('\n');
-	json_decref(object);
-}
-
-static bool parse_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-	char *end;
-	unsigned long long v;
-
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || strchr(text, '-') != NULL || v < min || v > max) {
-		wrong("--%s %s: give a number from %llu to %llu", name, text, (unsigned long long)min, (unsigned long long)max);
-		return false;
-	}
-	*out = v;
-	return true;
-}
+static struct bench_voice voice; /* one command line a process */
 
 static bool parse_size(const char *name, const char *text, uint64_t max, uint64_t *out)
 {
 	if (size_parse(text, out) == 0 && *out >= BLK_SECTOR_BYTES && *out <= max && *out % BLK_SECTOR_BYTES == 0)
 		return true;
-	wrong("--%s %s: give a multiple of 512 bytes, such as 4096, 64K or 1G%s", name, text,
-	      max == REQUEST_BYTES_MAX ? ", up to 16M" : "");
+	bench_wrong(&voice, "--%s %s: give a multiple of 512 bytes, such as 4096, 64K or 1G%s", name, text,
+		    max == REQUEST_BYTES_MAX ? ", up to 16M" : "");
 	return false;
 }
 
@@ -143,7 +105,7 @@ static bool parse_rw(struct bench_blk_options *o, const char *text)
 		o->random = kinds[i].random;
 		return true;
 	}
-	wrong("--rw %s: give one of randread, randwrite, read, write, mixed", text);
+	bench_wrong(&voice, "--rw %s: give one of randread, randwrite, read, write, mixed", text);
 	return false;
 }
 
@@ -164,33 +126,33 @@ static bool parse_option(struct bench_blk_options *o, int option, const char *te
 		o->request_bytes = (uint32_t)v;
 		break;
 	case OPT_QD:
-		good = parse_number("qd", text, 1, DRIVER_RING_SIZE_MAX, &v);
+		good = bench_parse_number(&voice, "qd", text, 1, DRIVER_RING_SIZE_MAX, &v);
 		o->depth = (uint16_t)v;
 		break;
 	case OPT_QUEUES:
-		good = parse_number("queues", text, 1, BLK_QUEUES_MAX, &v);
+		good = bench_parse_number(&voice, "queues", text, 1, BLK_QUEUES_MAX, &v);
 		o->queue_count = (uint16_t)v;
 		break;
 	case OPT_RING_SIZE:
-		good = parse_number("ring-size", text, 1, DRIVER_RING_SIZE_MAX, &v);
+		good = bench_parse_number(&voice, "ring-size", text, 1, DRIVER_RING_SIZE_MAX, &v);
 		o->ring_size = (uint16_t)v;
 		break;
 	case OPT_SECONDS:
-		good = parse_number("seconds", text, 1, SECONDS_MAX, &v);
+		good = bench_parse_number(&voice, "seconds", text, 1, BENCH_SECONDS_MAX, &v);
 		o->seconds = (unsigned)v;
 		break;
 	case OPT_REGION:
 		good = parse_size("region", text, INT64_MAX, &o->region_bytes);
 		break;
 	case OPT_RATE:
-		good = parse_number("rate", text, 1, 100000000, &o->rate_iops);
+		good = bench_parse_number(&voice, "rate", text, 1, 100000000, &o->rate_iops);
 		break;
 	case OPT_CPU:
-		good = parse_number("cpu", text, 0, CPU_MAX, &v);
+		good = bench_parse_number(&voice, "cpu", text, 0, BENCH_CPU_MAX, &v);
 		o->cpu = (int)v;
 		break;
 	case OPT_RECONNECT:
-		good = parse_number("reconnect", text, 1, 3600, &v);
+		good = bench_parse_number(&voice, "reconnect", text, 1, 3600, &v);
 		o->reconnect_seconds = (unsigned)v;
 		break;
 	default:
@@ -202,15 +164,15 @@ static bool parse_option(struct bench_blk_options *o, int option, const char *te
 static bool check(const struct bench_blk_options *o, int argc, char **argv)
 {
 	if (optind < argc) {
-		wrong("'%s': every option has a name; see --help", argv[optind]);
+		bench_wrong(&voice, "'%s': every option has a name; see --help", argv[optind]);
 		return false;
 	}
 	if (o->socket_path == NULL) {
-		wrong("--socket is missing: the path that `outboard volume attach` printed; see --help");
+		bench_wrong(&voice, "--socket is missing: the path that `outboard volume attach` printed; see --help");
 		return false;
 	}
 	if (o->region_bytes != 0 && o->region_bytes < o->request_bytes) {
-		wrong("--region is smaller than one request (--bs)");
+		bench_wrong(&voice, "--region is smaller than one request (--bs)");
 		return false;
 	}
 	return true;
@@ -247,14 +209,13 @@ enum bench_blk_parsed bench_blk_options_parse(struct bench_blk_options *o, int a
 					.request_bytes = 4096,
 					.seconds = 5,
 					.cpu = -1};
-	wants_json = false;
-	for (int i = 1; i < argc; i++)
-		wants_json |= strcmp(argv[i], "--json") == 0;
+	voice = bench_voice_of("bench blk", argc, argv);
 	opterr = 0;
 	optind = 0; /* glibc: start over, somebody may have used getopt before us */
 	while ((option = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
 		if (option == '?' || option == ':') {
-			wrong("%s: %s; see --help", argv[optind - 1], option == ':' ? "a value is missing" : "no such option");
+			bench_wrong(&voice, "%s: %s; see --help", argv[optind - 1],
+				    option == ':' ? "a value is missing" : "no such option");
 			return BENCH_BLK_WRONG;
 		}
 		if (option == OPT_HELP || option == 'h') {

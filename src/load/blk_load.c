@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "load/relax.h"
 
 enum {
 	BATCH_MAX = 32,
@@ -335,15 +336,6 @@ static bool may_start(const struct load *load, uint64_t now_tsc)
 	if (now_tsc >= load->end_tsc || interrupted(load))
 		return false;
 	return load->config->requests_max == 0 || load->started < load->config->requests_max;
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
 }
 
 static int drive(struct load *load)

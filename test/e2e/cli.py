@@ -727,11 +727,12 @@ class Consistency(CliTest):
             for name in re.findall(r"(?m)^\.It .*?Fl Fl ([a-z-]+)", text):
                 self.assertIn(name, known, page)
 
-    def test_the_load_client_has_these_options(self):
-        text = self.outboard("bench", "blk", "--help").stdout
-        table = [c for c in self.tables["commands"] if c["name"] == "bench blk"][0]
-        options = set(re.findall(r"(?m)^  --([a-z-]+)", text)) - {"json", "help"}
-        self.assertEqual(options, {o["name"] for o in table["options"]})
+    def test_the_load_clients_have_these_options(self):
+        for kind in ("blk", "net"):
+            text = self.outboard("bench", kind, "--help").stdout
+            table = [c for c in self.tables["commands"] if c["name"] == f"bench {kind}"][0]
+            options = set(re.findall(r"(?m)^  --([a-z-]+)", text)) - {"json", "help"}
+            self.assertEqual(options, {o["name"] for o in table["options"]}, kind)
 
     def complete(self, *words):
         return self.outboard("--complete", *words).stdout.split()
