@@ -14,9 +14,16 @@ bool net_prefix_contains(const struct net_prefix *p, const struct net_address *a
 {
 	unsigned whole = p->length / 8, rest = p->length % 8;
 
-	if (memcmp(p->address.bytes, a->bytes, whole) != 0)
+	if (net_prefix_is_v4(p) != net_address_is_v4(a) || memcmp(p->address.bytes, a->bytes, whole) != 0)
 		return false;
 	return rest == 0 || ((p->address.bytes[whole] ^ a->bytes[whole]) & mask_of((uint8_t)rest)) == 0;
+}
+
+bool net_prefix_overlaps(const struct net_prefix *p, const struct net_prefix *q)
+{
+	if (net_prefix_is_v4(p) != net_prefix_is_v4(q))
+		return false;
+	return p->length <= q->length ? net_prefix_contains(p, &q->address) : net_prefix_contains(q, &p->address);
 }
 
 struct net_address net_prefix_nth(const struct net_prefix *p, uint32_t n)
@@ -100,7 +107,8 @@ int mac_parse(const char *text, struct mac *out)
 	for (unsigned i = 0; i < 6; i++) {
 		unsigned long byte = strtoul(text + 3 * i, &end, 16);
 
-		if (end != text + 3 * i + 2 || *end != (i < 5 ? ':' : '\0') || text[3 * i] == '+' || text[3 * i] == '-' || text[3 * i] == ' ')
+		if (end != text + 3 * i + 2 || *end != (i < 5 ? ':' : '\0') || text[3 * i] == '+' || text[3 * i] == '-' ||
+		    text[3 * i] == ' ')
 			return -EINVAL;
 		m.bytes[i] = (uint8_t)byte;
 	}
