@@ -4,11 +4,32 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/store_net.h"
+
 int attach_private_socket(const struct control *control, const char *volume, char path[SOCKET_PATH_SIZE])
 {
 	return snprintf(path, SOCKET_PATH_SIZE, "%s/sockets/.nbd-%s.sock", control->state_dir, volume) < SOCKET_PATH_SIZE
 		       ? 0
 		       : -ENAMETOOLONG;
+}
+
+int attach_check_socket(struct control *control, const char *socket, struct failure *failure)
+{
+	char owner[NAME_SIZE];
+	const char *title = "Volume";
+	int rc;
+
+	if (strcmp(socket, control->api_socket) == 0)
+		return failure_set(failure, ERROR_SOCKET_IN_USE, "%s is the socket of this API.", socket);
+	rc = store_socket_owner(&control->store, socket, owner);
+	if (rc == -ENOENT) {
+		title = "ENI";
+		rc = store_net_socket_owner(&control->store, socket, owner);
+	}
+	if (rc == 0)
+		return failure_set(failure, ERROR_SOCKET_IN_USE, "%s \"%s\" is attached at %s. Choose another path.", title, owner,
+				   socket);
+	return rc == -ENOENT ? 0 : store_failure(failure, rc, "attach it");
 }
 
 static void finish(struct attach_call *call)

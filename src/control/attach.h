@@ -19,4 +19,7 @@ void detach_start(struct attach_call *call);
 /* Where the card serves a volume that is shown to the world as NBD; -ENAMETOOLONG. */
 int attach_private_socket(const struct control *control, const char *volume, char path[SOCKET_PATH_SIZE]);
 
+/* Nobody else listens there: 0, or -EINVAL with the failure. */
+int attach_check_socket(struct control *control, const char *socket, struct failure *failure);
+
 #endif

@@ -217,19 +217,10 @@ static bool answer_existing(struct http_request *request, const struct volume_ro
 static int check(struct control *control, const struct volume_row *row, const struct attachment_row *wanted,
 		 struct failure *failure)
 {
-	char owner[NAME_SIZE];
-	int rc;
-
 	if (row->state == VOLUME_DELETING)
 		return failure_set(failure, ERROR_VOLUME_BUSY, "Volume \"%s\" is being deleted.", row->name);
-	if (strcmp(wanted->socket, control->api_socket) == 0)
-		return failure_set(failure, ERROR_SOCKET_IN_USE, "%s is the socket of this API.", wanted->socket);
-	rc = store_socket_owner(&control->store, wanted->socket, owner);
-	if (rc == 0)
-		return failure_set(failure, ERROR_SOCKET_IN_USE, "Volume \"%s\" is attached at %s. Choose another path.", owner,
-				   wanted->socket);
-	if (rc != -ENOENT)
-		return store_failure(failure, rc, "attach the volume");
+	if (attach_check_socket(control, wanted->socket, failure) < 0)
+		return -EINVAL;
 	return card_ready(control, failure) ? 0 : -EINVAL;
 }
 

@@ -7,12 +7,6 @@
 const char *const backend_names[] = {[BACKEND_MEMORY] = "memory", [BACKEND_NULL] = "null", [BACKEND_FILE] = "file", NULL};
 const char *const attachment_names[] = {[ATTACHMENT_VHOST_USER_BLK] = "vhost-user-blk", [ATTACHMENT_NBD] = "nbd", NULL};
 
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-#define FIELD(body, member, kind, ...)                                                                                             \
-	{                                                                                                                          \
-		.name = #member, .type = kind, .offset = offsetof(struct body, member), __VA_ARGS__                                \
-	}
-
 static const struct field volume_create_fields[] = {
 	FIELD(volume_create, name, FIELD_NAME, .required = true),
 	FIELD(volume_create, size_bytes, FIELD_INTEGER, .required = true, .min = VOLUME_SIZE_MIN_BYTES,
@@ -35,7 +29,7 @@ int body_volume_create(const json_t *body, struct volume_create *out, struct fai
 	int rc;
 
 	*out = (struct volume_create){.block_size_bytes = 4096};
-	rc = fields_parse(volume_create_fields, COUNT(volume_create_fields), body, out, &present, failure);
+	rc = fields_parse(volume_create_fields, FIELDS_COUNT(volume_create_fields), body, out, &present, failure);
 	if (rc < 0)
 		return rc;
 	if (out->size_bytes % out->block_size_bytes != 0)
@@ -64,7 +58,7 @@ int body_volume_change(const json_t *body, struct volume_change *out, struct fai
 	int rc;
 
 	*out = (struct volume_change){0};
-	rc = fields_parse(volume_change_fields, COUNT(volume_change_fields), body, out, &present, failure);
+	rc = fields_parse(volume_change_fields, FIELDS_COUNT(volume_change_fields), body, out, &present, failure);
 	out->has.size = present & 1;
 	out->has.iops = present & 2;
 	out->has.throughput = present & 4;
@@ -90,7 +84,7 @@ int body_attachment_create(const json_t *body, struct attachment_create *out, st
 	uint32_t present;
 
 	*out = (struct attachment_create){.queues = 16, .packed = true, .uid = -1, .gid = -1, .mode = 0600};
-	return fields_parse(attachment_create_fields, COUNT(attachment_create_fields), body, out, &present, failure);
+	return fields_parse(attachment_create_fields, FIELDS_COUNT(attachment_create_fields), body, out, &present, failure);
 }
 
 int body_key_create(const json_t *body, struct key_create *out, struct failure *failure)
@@ -98,7 +92,7 @@ int body_key_create(const json_t *body, struct key_create *out, struct failure *
 	static const struct field fields[] = {FIELD(key_create, name, FIELD_NAME, .required = true)};
 	uint32_t present;
 
-	return fields_parse(fields, COUNT(fields), body, out, &present, failure);
+	return fields_parse(fields, FIELDS_COUNT(fields), body, out, &present, failure);
 }
 
 int body_rewrap(const json_t *body, struct rewrap *out, struct failure *failure)
@@ -106,7 +100,7 @@ int body_rewrap(const json_t *body, struct rewrap *out, struct failure *failure)
 	static const struct field fields[] = {FIELD(rewrap, kek, FIELD_NAME, .required = true)};
 	uint32_t present;
 
-	return fields_parse(fields, COUNT(fields), body, out, &present, failure);
+	return fields_parse(fields, FIELDS_COUNT(fields), body, out, &present, failure);
 }
 
 int body_export_key(const json_t *body, struct export_key *out, struct failure *failure)
@@ -115,7 +109,7 @@ int body_export_key(const json_t *body, struct export_key *out, struct failure *
 		FIELD(export_key, recipient, FIELD_HEX, .required = true, .min = PUBLIC_KEY_BYTES, .max = PUBLIC_KEY_BYTES)};
 	uint32_t present;
 
-	return fields_parse(fields, COUNT(fields), body, out, &present, failure);
+	return fields_parse(fields, FIELDS_COUNT(fields), body, out, &present, failure);
 }
 
 int body_unlock(const json_t *body, struct unlock *out, struct failure *failure)
@@ -124,7 +118,7 @@ int body_unlock(const json_t *body, struct unlock *out, struct failure *failure)
 		FIELD(unlock, sealed, FIELD_HEX, .required = true, .min = 1, .max = SEALED_MAX_BYTES)};
 	uint32_t present;
 
-	return fields_parse(fields, COUNT(fields), body, out, &present, failure);
+	return fields_parse(fields, FIELDS_COUNT(fields), body, out, &present, failure);
 }
 
 int body_nothing(const json_t *body, struct failure *failure)

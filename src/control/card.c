@@ -150,6 +150,7 @@ static void set_down(struct control *control, const char *why)
 		log_warning("the card is down: %s", why);
 	card->up = false;
 	store_live_all_pending(&control->store, "The card is not running; it is attached again as soon as it is.");
+	net_card_down(control);
 }
 
 static void remember_incarnation(struct control *control, const char *incarnation)
@@ -193,6 +194,7 @@ static void states_told(void *context, const struct peer_answer *answer)
 		return;
 	json_array_foreach (json_object_get(answer->reply, "devices"), at, device)
 		take_state(control, device);
+	net_take_states(control, answer->reply);
 }
 
 static void take_hello(struct control *control, const json_t *hello)
@@ -216,6 +218,7 @@ static void take_hello(struct control *control, const json_t *hello)
 	if (same)
 		card_request(control, json_pack("{s:s,s:b}", "op", "stats", "all", 1), CARD_TIMEOUT_MS, states_told, control);
 	settle_all(control, same);
+	net_card_up(control, same);
 }
 
 static void hello_done(void *context, const struct peer_answer *answer)
@@ -233,7 +236,8 @@ static void ask(struct control *control)
 {
 	struct card *card = &control->card;
 
-	if (card->asking || card->peer.channel < 0)
+	/* A card that takes in a large network answers when it has. */
+	if (card->asking || card->peer.channel < 0 || control->net.applying > 0)
 		return;
 	card->asking = true;
 	card_request(control, json_pack("{s:s}", "op", "hello"), CARD_PING_TIMEOUT_MS, hello_done, control);
@@ -295,7 +299,7 @@ static void event(struct peer *peer, const char *name, const json_t *event)
 		take_hello(control, event);
 		return;
 	}
-	if (volume_of(event, &id) < 0)
+	if (net_event(control, name, event) || volume_of(event, &id) < 0)
 		return;
 	if (strcmp(name, "device") == 0)
 		take_state(control, event);

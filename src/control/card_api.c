@@ -19,16 +19,16 @@ static json_t *said(const struct card *card, const char *field)
 static json_t *view_card(struct control *control)
 {
 	const struct card *card = &control->card;
-	json_t *pollers = json_object_get(card->hello, "pollers");
+	json_t *pollers = json_object_get(card->hello, "pollers"), *wires = json_object_get(card->hello, "wires");
 	int64_t attachments = 0;
 
 	store_attachment_count(&control->store, &attachments);
-	return json_pack("{s:s,s:s,s:o,s:o,s:I,s:o,s:o,s:o,s:o,s:I}", "name", local, "state", card->up ? "up" : "down",
-			 "incarnation", card->incarnation[0] == '\0' ? json_null() : json_string(card->incarnation), "version",
-			 said(card, "version"), "restarts", (json_int_t)card->restarts, "pollers",
-			 pollers == NULL ? json_array() : json_incref(pollers), "xts_kernel", said(card, "xts_kernel"),
-			 "secret_memory", said(card, "secret_memory"), "huge_pages", said(card, "huge_pages"), "attachments",
-			 (json_int_t)attachments);
+	return json_pack(
+		"{s:s,s:s,s:o,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I}", "name", local, "state", card->up ? "up" : "down", "incarnation",
+		card->incarnation[0] == '\0' ? json_null() : json_string(card->incarnation), "version", said(card, "version"),
+		"restarts", (json_int_t)card->restarts, "pollers", pollers == NULL ? json_array() : json_incref(pollers), "wires",
+		wires == NULL ? json_array() : json_incref(wires), "xts_kernel", said(card, "xts_kernel"), "secret_memory",
+		said(card, "secret_memory"), "huge_pages", said(card, "huge_pages"), "attachments", (json_int_t)attachments);
 }
 
 void api_card_list(struct control *control, struct http_request *request)
@@ -149,11 +149,11 @@ void api_metrics(struct control *control, struct http_request *request)
 static void answer_health(struct vault_question *q)
 {
 	const char *vault = vault_state_name(q->error, &q->status);
-	bool up = q->control->card.up, well = up && strcmp(vault, "unlocked") == 0;
+	bool up = q->control->card.up, well = up && strcmp(vault, "unlocked") == 0 && q->control->net.refused[0] == '\0';
 
 	http_reply(q->request, 200,
-		   json_pack("{s:s,s:s,s:s,s:s}", "status", well ? "ok" : "degraded", "card", up ? "up" : "down", "vault", vault,
-			     "version", OUTBOARD_VERSION));
+		   json_pack("{s:s,s:s,s:s,s:o,s:s}", "status", well ? "ok" : "degraded", "card", up ? "up" : "down", "vault",
+			     vault, "network", net_health(q->control), "version", OUTBOARD_VERSION));
 }
 
 void api_health(struct control *control, struct http_request *request)

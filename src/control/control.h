@@ -8,7 +8,7 @@
  * crash of anything, is completed or undone (settle.h). So at no point of time does a crash leave something that nobody
  * knows of.
  *
- * One change at a time to a volume: whoever comes second is told so (volume_busy). Keys are changed optimistically: the vault
+ * The network of VPCs is a part of its own (net.h). One change at a time to a volume: whoever comes second is told so (volume_busy). Keys are changed optimistically: the vault
  * works on a copy, and what changed meanwhile is noticed in the transaction that writes the result.
  */
 #ifndef OUTBOARD_CONTROL_CONTROL_H
@@ -20,6 +20,7 @@
 
 #include "base/events.h"
 #include "control/http.h"
+#include "control/net.h"
 #include "control/peer.h"
 #include "control/store.h"
 #include "control/worker.h"
@@ -84,6 +85,7 @@ struct control {
 	struct list busy; /* struct busy: volumes that are being changed */
 	struct event_timer health_flush;
 	struct settling settling;
+	struct net net;
 	bool stop;
 };
 
@@ -113,6 +115,9 @@ void vault_view_open(struct control *control, int channel);
 void vault_failure(struct failure *failure, enum vault_error error, const char *what);
 
 /* ---- views.c: rows as the API shows them ---- */
+json_t *view_time(int64_t seconds);
+json_t *view_uuid(const struct uuid *id);
+json_t *view_text(const char *text); /* "", and what is cut in the middle of a character, is null */
 json_t *view_volume(const struct volume_row *row);
 json_t *view_attachment(const struct volume_row *row);
 json_t *view_key(const struct key_row *row);

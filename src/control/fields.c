@@ -47,7 +47,7 @@ static int parse_name(const struct target *t)
 }
 
 /* Only one spelling of a path: two volumes must not share a file under two names. */
-static bool path_valid(const char *text)
+bool path_valid(const char *text)
 {
 	if (text[0] != '/' || text[1] == '\0')
 		return false;
@@ -164,23 +164,50 @@ static size_t characters(const json_t *string)
 	return count;
 }
 
-static int parse_tags(const struct target *t)
+bool tags_valid(const json_t *tags)
 {
 	const char *name;
 	json_t *value;
 
-	if (!json_is_object(t->value) || json_object_size(t->value) > TAGS_MAX)
-		return refuse(t, "an object of at most 32 tags");
-	json_object_foreach ((json_t *)(size_t)t->value, name, value) {
+	if (!json_is_object(tags) || json_object_size(tags) > TAGS_MAX)
+		return false;
+	json_object_foreach ((json_t *)(size_t)tags, name, value) {
 		json_t *name_text = json_string(name);
 		bool good = name_text != NULL && name[0] != '\0' && characters(name_text) <= TAG_NAME_MAX_CHARACTERS &&
 			    json_is_string(value) && characters(value) <= TAG_VALUE_MAX_CHARACTERS;
 
 		json_decref(name_text);
 		if (!good)
-			return refuse(t, "tags whose names have 1 to 64 characters, and whose values are texts of at most 256");
+			return false;
 	}
+	return true;
+}
+
+static int parse_tags(const struct target *t)
+{
+	if (!tags_valid(t->value))
+		return refuse(t,
+			      "an object of at most 32 tags, whose names have 1 to 64 characters, and whose values are texts of at "
+			      "most 256");
 	*(const json_t **)t->place = t->value;
+	return 0;
+}
+
+static int parse_text(const struct target *t)
+{
+	const char *text = json_string_value(t->value);
+	size_t length = json_string_length(t->value);
+	bool good = text != NULL && length >= (size_t)t->field->min && length <= (size_t)t->field->max;
+	char what[96];
+
+	for (size_t i = 0; good && i < length; i++)
+		good = text[i] >= ' ' && text[i] <= '~';
+	if (!good) {
+		snprintf(what, sizeof(what), "a text of %" PRId64 " to %" PRId64 " printable characters", t->field->min,
+			 t->field->max);
+		return refuse(t, what);
+	}
+	strcpy(t->place, text);
 	return 0;
 }
 
@@ -190,6 +217,7 @@ static int parse_one(const struct target *t)
 		[FIELD_NAME] = parse_name,	 [FIELD_PATH] = parse_path,	[FIELD_BOOL] = parse_bool,
 		[FIELD_INTEGER] = parse_integer, [FIELD_CHOICE] = parse_choice, [FIELD_NUMBER_CHOICE] = parse_number_choice,
 		[FIELD_MODE] = parse_mode,	 [FIELD_HEX] = parse_hex,	[FIELD_TAGS] = parse_tags,
+		[FIELD_TEXT] = parse_text,
 	};
 
 	if (json_is_null(t->value) && t->field->nullable)

@@ -31,6 +31,7 @@ enum field_type {
 	FIELD_MODE,	     /* int64_t: octal text */
 	FIELD_HEX,	     /* char[2 * max + 1]: min to max bytes, kept as text */
 	FIELD_TAGS,	     /* const json_t *, borrowed: object of strings */
+	FIELD_TEXT,	     /* char[max + 1]: min to max printable ASCII characters */
 };
 
 struct field {
@@ -44,10 +45,19 @@ struct field {
 	const char *const *choices; /* ends with NULL */
 };
 
+#define FIELDS_COUNT(table) (sizeof(table) / sizeof((table)[0]))
+/* A line of a table: `member` of struct `body` under its own name. */
+#define FIELD(body, member, kind, ...)                                                                                             \
+	{                                                                                                                          \
+		.name = #member, .type = kind, .offset = offsetof(struct body, member), __VA_ARGS__                                \
+	}
+
 /* Fills `out` (whose defaults the caller has set) from `object`. *present: bit i for fields[i]. 0, or -EINVAL with the failure. */
 int fields_parse(const struct field *fields, size_t count, const json_t *object, void *out, uint32_t *present,
 		 struct failure *failure);
 
 bool name_valid(const char *text);
+bool path_valid(const char *text); /* absolute, in its only spelling */
+bool tags_valid(const json_t *tags);
 
 #endif

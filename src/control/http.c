@@ -112,11 +112,21 @@ int http_parse_body(const char *text, size_t size, json_t **out, struct failure 
 	return failure_set(failure, ERROR_BAD_JSON, "The body is JSON, but not an object: {...} is expected.");
 }
 
+static size_t body_max_bytes(const struct http_request *r)
+{
+	return r->route == NULL || r->route->body_max_bytes == 0 ? HTTP_BODY_MAX_BYTES : r->route->body_max_bytes;
+}
+
+static void refuse_large(struct http_request *r)
+{
+	failure_set(&r->failure, ERROR_BODY_TOO_LARGE, "The body is larger than %zu bytes.", body_max_bytes(r));
+}
+
 /* False: cut the connection. */
 static bool gather(struct http_request *r, const char *data, size_t size)
 {
-	if (r->text_size + size > HTTP_BODY_MAX_BYTES && r->failure.code == ERROR_NONE)
-		failure_set(&r->failure, ERROR_BODY_TOO_LARGE, "The body is larger than %d bytes.", HTTP_BODY_MAX_BYTES);
+	if (r->text_size + size > body_max_bytes(r) && r->failure.code == ERROR_NONE)
+		refuse_large(r);
 	if (r->failure.code != ERROR_NONE) {
 		r->discarded += size;
 		return r->discarded <= HTTP_DISCARD_MAX_BYTES;
@@ -208,10 +218,19 @@ static struct http_client *client_of(struct MHD_Connection *connection)
 	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+static void parse_body(struct http_request *r)
+{
+	if (r->failure.code == ERROR_NONE)
+		http_parse_body(r->text, r->text_size, &r->body, &r->failure);
+	free(r->text); /* it may be large, and the answer far away */
+	r->text = NULL;
+}
+
 static enum MHD_Result dispatch(struct http_request *r)
 {
 	http_client_asked(client_of(r->connection));
-	if (r->failure.code == ERROR_NONE && http_parse_body(r->text, r->text_size, &r->body, &r->failure) == 0)
+	parse_body(r);
+	if (r->failure.code == ERROR_NONE)
 		r->route->handle(r->http->control, r);
 	else
 		http_fail(r, &r->failure);
@@ -226,6 +245,7 @@ static enum MHD_Result dispatch(struct http_request *r)
 static struct http_request *begin(struct http *http, struct MHD_Connection *connection, const char *method, const char *path)
 {
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	unsigned long long size = length == NULL ? 0 : strtoull(length, NULL, 10);
 	struct http_request *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
@@ -234,8 +254,8 @@ static struct http_request *begin(struct http *http, struct MHD_Connection *conn
 	r->connection = connection;
 	list_init(&r->node);
 	find_route(r, method, path);
-	if (length != NULL && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX_BYTES)
-		failure_set(&r->failure, ERROR_BODY_TOO_LARGE, "The body is larger than %d bytes.", HTTP_BODY_MAX_BYTES);
+	if (size > HTTP_DISCARD_MAX_BYTES && size > body_max_bytes(r))
+		refuse_large(r);
 	return r;
 }
 
@@ -406,4 +426,17 @@ const char *http_query(const struct http_request *r, const char *name)
 const json_t *http_body(const struct http_request *r)
 {
 	return r->body;
+}
+
+json_t *http_take_body(struct http_request *r)
+{
+	json_t *body = r->body;
+
+	r->body = NULL;
+	return body;
+}
+
+int http_argument(const struct http_request *r)
+{
+	return r->route->argument;
 }

@@ -1,7 +1,7 @@
 /*
  * HTTP on a unix socket (libmicrohttpd), turned into requests with a JSON body and an answer that may come later.
  *
- * Life of a request: the connection is accepted, the body is gathered (at most HTTP_BODY_MAX_BYTES), the route's handler is called
+ * Life of a request: the connection is accepted, the body is gathered (at most HTTP_BODY_MAX_BYTES, or what the route says), the route's handler is called
  * once. The handler answers at once or keeps the pointer and answers later, exactly once: until then the request stays valid, also
  * when the client went away. One thread: everything here is called from the event loop.
  */
@@ -32,6 +32,8 @@ struct http_route {
 	enum http_method method;
 	const char *pattern;
 	void (*handle)(struct control *control, struct http_request *request);
+	int argument;	       /* for a handler of several routes */
+	size_t body_max_bytes; /* 0: HTTP_BODY_MAX_BYTES */
 };
 
 struct http;
@@ -46,6 +48,8 @@ int http_turn(struct http *http);
 const char *http_parameter(const struct http_request *request);		      /* the "{name}" segment */
 const char *http_query(const struct http_request *request, const char *name); /* NULL: not given; only within the handler */
 const json_t *http_body(const struct http_request *request);		      /* an object, empty when there was no body */
+json_t *http_take_body(struct http_request *request);			      /* the same, given away: once */
+int http_argument(const struct http_request *request);			      /* the route's */
 
 /* The answer, each takes `body`. A NULL `body` of http_reply (out of memory) answers 500. */
 void http_reply(struct http_request *request, unsigned status, json_t *body);

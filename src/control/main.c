@@ -48,7 +48,7 @@ static void usage(FILE *to)
 	      "Serves the API of a card and keeps its desired state. Started by `outboard run`, which gives it its descriptors\n"
 	      "(sd_listen_fds(3)): card, vault.\n"
 	      "\n"
-	      "  --state-dir DIR    where control.db is, volumes/ and sockets/\n"
+	      "  --state-dir DIR    where control.db is, volumes/, sockets/ and flow-logs/\n"
 	      "  --api SOCKET       unix socket of the API (DIR/api.sock)\n"
 	      "  --api-mode MODE    its permissions, octal (0660): who may open it may do everything\n"
 	      "  --api-group GROUP  its group\n"
@@ -121,7 +121,8 @@ static int open_state_dir(struct process *p, const struct options *o)
 		return -errno;
 	}
 	p->control.state_dir = p->state_dir;
-	if (make_dir(p->state_dir, "volumes", 0700) < 0 || make_dir(p->state_dir, "sockets", 0755) < 0)
+	if (make_dir(p->state_dir, "volumes", 0700) < 0 || make_dir(p->state_dir, "sockets", 0755) < 0 ||
+	    make_dir(p->state_dir, "sockets/enis", 0755) < 0 || make_dir(p->state_dir, "flow-logs", 0750) < 0)
 		return -EIO;
 	return 0;
 }
@@ -257,6 +258,7 @@ static int open_all(struct process *p, const struct options *o)
 
 	list_init(&c->busy);
 	settle_open(c);
+	net_open(c);
 	keeper = nbd_keeper_fork(); /* first: it inherits nothing else */
 	if (keeper < 0)
 		return keeper;
@@ -335,6 +337,7 @@ int main(int argc, char **argv)
 	if (process.control.nbd.events != NULL)
 		peer_close(&process.control.nbd);
 	settle_close(&process.control);
+	net_close(&process.control);
 	if (process.control.store.db != NULL)
 		store_close(&process.control.store);
 	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -141,6 +141,7 @@ static void handle_reply(struct peer *peer, const json_t *reply)
 		answer.outcome = PEER_REFUSED;
 		answer.code = json_string_value(json_object_get(error, "code"));
 		answer.message = json_string_value(json_object_get(error, "message"));
+		answer.culprit = json_string_value(json_object_get(error, "culprit"));
 		answer.code = answer.code == NULL ? "internal" : answer.code;
 		answer.message = answer.message == NULL ? "no reason given" : answer.message;
 	}

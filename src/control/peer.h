@@ -25,6 +25,7 @@ struct peer_answer {
 	const json_t *reply; /* PEER_OK; only during the call */
 	const char *code;    /* PEER_REFUSED */
 	const char *message;
+	const char *culprit; /* the id of whom the refusal is about; NULL: of nobody in particular */
 };
 
 typedef void peer_done(void *context, const struct peer_answer *answer);

@@ -43,6 +43,9 @@ static const int calls[] = {
 	SYS_faccessat,
 	SYS_unlink,
 	SYS_unlinkat,
+	SYS_rename, /* of a flow log that is full */
+	SYS_renameat,
+	SYS_renameat2,
 	SYS_getcwd,
 	SYS_fchmod,
 	SYS_fchown,

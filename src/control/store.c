@@ -90,6 +90,16 @@ int store_run_one(struct store *store, sqlite3_stmt *statement)
 	return rc == 0 && changed == 0 ? -ENOENT : rc;
 }
 
+int store_run_on(struct store *store, const char *sql, const struct uuid *id)
+{
+	sqlite3_stmt *s = store_statement(store, sql);
+
+	if (s == NULL)
+		return -ENOMEM;
+	bind_uuid(s, 1, id);
+	return store_run(store, s, NULL);
+}
+
 int store_count(struct store *store, const char *sql, int64_t *count)
 {
 	sqlite3_stmt *s = store_statement(store, sql);

@@ -5,7 +5,8 @@
  * Valid if and only if: application_id is STORE_APPLICATION_ID and user_version is 1 to STORE_SCHEMA_VERSION. An older schema is
  * brought up by the migrations (store_schema.c), each in its transaction; a newer one is refused.
  *
- * What is in it: volumes with their wrapped data keys, key-encryption keys (wrapped too), attachments, the card's last incarnation.
+ * What is in it: volumes with their wrapped data keys, key-encryption keys (wrapped too), attachments, the card's last incarnation,
+ * and the objects of VPCs (store_net.h).
  * What the card tells while it runs (is a VMM there, why does an attachment wait) is in a table of SQLite's temporary database,
  * in memory, so that one query sees both and a restart forgets it.
  *
@@ -34,7 +35,7 @@ enum {
 struct sqlite3;
 struct sqlite3_stmt;
 
-enum { STORE_STATEMENTS_MAX = 48 };
+enum { STORE_STATEMENTS_MAX = 96 };
 
 struct store {
 	struct sqlite3 *db;

@@ -15,6 +15,8 @@ sqlite3_stmt *store_statement(struct store *store, const char *sql);
 int store_run(struct store *store, sqlite3_stmt *statement, int *changed);
 /* Like store_run(), and -ENOENT when it touched none. */
 int store_run_one(struct store *store, sqlite3_stmt *statement);
+/* Runs a statement whose one value is an id. */
+int store_run_on(struct store *store, const char *sql, const struct uuid *id);
 /* 1: a row is there; 0: no more (the statement is reset); -errno (likewise). */
 int store_step(sqlite3_stmt *statement);
 int store_count(struct store *store, const char *sql, int64_t *count);

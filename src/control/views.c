@@ -3,7 +3,7 @@
 
 #include "control/control.h"
 
-static json_t *time_view(int64_t seconds)
+json_t *view_time(int64_t seconds)
 {
 	time_t t = (time_t)seconds;
 	char text[32];
@@ -14,7 +14,7 @@ static json_t *time_view(int64_t seconds)
 	return json_string(text);
 }
 
-static json_t *uuid_view(const struct uuid *id)
+json_t *view_uuid(const struct uuid *id)
 {
 	char text[UUID_TEXT_SIZE];
 
@@ -23,7 +23,7 @@ static json_t *uuid_view(const struct uuid *id)
 }
 
 /* Text that is cut at a buffer's end, in the middle of a character perhaps, is not JSON: better nothing than no answer. */
-static json_t *text_or_null(const char *text)
+json_t *view_text(const char *text)
 {
 	json_t *value = text[0] == '\0' ? NULL : json_string(text);
 
@@ -43,7 +43,7 @@ static json_t *health_view(const struct volume_row *row)
 	snprintf(message, sizeof(message), "%s%s", deleting ? "It is being deleted; its storage could not be removed yet. " : "",
 		 row->error_message);
 	return json_pack("{s:s,s:I,s:o}", "state", row->errors > 0 || deleting ? "degraded" : "ok", "errors",
-			 (json_int_t)row->errors, "message", text_or_null(message));
+			 (json_int_t)row->errors, "message", view_text(message));
 }
 
 json_t *view_volume(const struct volume_row *row)
@@ -53,17 +53,17 @@ json_t *view_volume(const struct volume_row *row)
 	json_t *attachment = a->phase == ATTACHMENT_NONE ? json_null()
 							 : json_pack("{s:s,s:s,s:s,s:I,s:o}", "kind", attachment_names[a->kind],
 								     "socket", a->socket, "state", a->state, "queues",
-								     (json_int_t)a->queues, "reason", text_or_null(a->reason));
+								     (json_int_t)a->queues, "reason", view_text(a->reason));
 	json_t *view =
-		json_pack("{s:s,s:o,s:I,s:I,s:s,s:o,s:b,s:o,s:o,s:b}", "name", row->name, "id", uuid_view(&row->id), "size_bytes",
+		json_pack("{s:s,s:o,s:I,s:I,s:s,s:o,s:b,s:o,s:o,s:b}", "name", row->name, "id", view_uuid(&row->id), "size_bytes",
 			  (json_int_t)row->size_bytes, "block_size_bytes", (json_int_t)row->block_size_bytes, "backend",
-			  backend_names[row->backend], "path", text_or_null(row->path), "read_only", (int)row->read_only, "iops",
+			  backend_names[row->backend], "path", view_text(row->path), "read_only", (int)row->read_only, "iops",
 			  limit_view(row->iops), "throughput_mib", limit_view(row->throughput_mib), "burst", (int)row->burst);
 
 	json_object_update_new(view, json_pack("{s:b,s:o,s:O,s:s,s:o,s:o,s:o}", "encrypted", (int)row->encrypted, "kek",
 					       row->encrypted ? json_string(row->kek.name) : json_null(), "tags", row->tags,
 					       "state", state, "health", health_view(row), "attachment", attachment, "created_at",
-					       time_view(row->created_s)));
+					       view_time(row->created_s)));
 	return view;
 }
 
@@ -73,12 +73,12 @@ json_t *view_attachment(const struct volume_row *row)
 
 	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:o,s:o}", "volume", row->name, "kind", attachment_names[a->kind], "socket",
 			 a->socket, "state", a->state, "queues", (json_int_t)a->queues, "packed", (int)a->packed, "read_only",
-			 (int)(a->read_only || row->read_only), "created_at", time_view(a->created_s), "reason",
-			 text_or_null(a->reason));
+			 (int)(a->read_only || row->read_only), "created_at", view_time(a->created_s), "reason",
+			 view_text(a->reason));
 }
 
 json_t *view_key(const struct key_row *row)
 {
-	return json_pack("{s:s,s:o,s:I,s:o,s:I}", "name", row->name, "id", uuid_view(&row->id), "version", (json_int_t)row->version,
-			 "created_at", time_view(row->created_s), "volumes", (json_int_t)row->volumes);
+	return json_pack("{s:s,s:o,s:I,s:o,s:I}", "name", row->name, "id", view_uuid(&row->id), "version", (json_int_t)row->version,
+			 "created_at", view_time(row->created_s), "volumes", (json_int_t)row->volumes);
 }

@@ -39,7 +39,7 @@ def wait_for(what, condition):
 
 
 class Refuse(Exception):
-    """Raised by an operation of the played card: the code and message it answers with."""
+    """Raised by an operation of the played card: the code and message it answers with, and the id of the culprit if there is one."""
 
 
 class Silence(Exception):
@@ -52,7 +52,7 @@ def stage(name, count):
 
 
 class FakeCard:
-    """Keeps files and attachments as the card does. `hooks` maps an op to a function called before it, which may raise."""
+    """Keeps files, attachments and the network as the card does. `hooks` maps an op to a function called before it, which may raise."""
 
     def __init__(self):
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -61,6 +61,8 @@ class FakeCard:
         self.attached = {}
         self.memory = set()
         self.rates = {}
+        self.network = {}  # id: (kind, object)
+        self.enis = {}  # attached ones, by id
         self.incarnation = str(uuid.uuid4())
         self.answering = True
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -76,6 +78,8 @@ class FakeCard:
     def restart(self):
         """A new card on the same channel: nothing attached, memory kept (the chassis keeps it)."""
         self.attached = {}
+        self.network = {}
+        self.enis = {}
         self.incarnation = str(uuid.uuid4())
         self.event("hello", **self.hello())
 
@@ -84,11 +88,20 @@ class FakeCard:
 
     def hello(self):
         return {"incarnation": self.incarnation, "version": "0.1.0", "pid": 1, "pollers": [1, 3], "xts_kernel": "vaes-avx512",
-                "secret_memory": "memfd_secret", "huge_pages": False, "attachments": list(self.attached)}
+                "secret_memory": "memfd_secret", "huge_pages": False, "attachments": list(self.attached),
+                "wires": [{"device": "net_af_packet0", "address": "192.0.2.1/24", "mac": "02:00:00:00:00:01", "mtu": 1500}]}
+
+    def receive(self):
+        data, fds, _, _ = socket.recv_fds(self.ours, 1 << 20, 1)
+        if not fds:
+            return data
+        with os.fdopen(fds[0], "rb") as body:  # a long one comes as a sealed memfd
+            body.seek(0)
+            return body.read()
 
     def serve(self):
         while True:
-            data = self.ours.recv(1 << 20)
+            data = self.receive()
             if not data:
                 return
             message = json.loads(data)
@@ -102,7 +115,7 @@ class FakeCard:
                     self.hooks[op](message)
                 reply = {"ok": True, **(getattr(self, "do_" + op)(message) or {})}
             except Refuse as e:
-                reply = {"ok": False, "error": {"code": e.args[0], "message": e.args[1]}}
+                reply = {"ok": False, "error": dict(zip(("code", "message", "culprit"), e.args))}
             except Silence:
                 continue
             self.ours.send(json.dumps({"id": number, **reply}).encode())
@@ -144,6 +157,30 @@ class FakeCard:
     def do_rate(self, message):
         self.rates[message["volume_id"]] = message
 
+    def do_net_apply(self, message):
+        if message["reset"]:
+            self.network = {}
+        for change in message["changes"]:
+            if change["object"] is None:
+                self.network.pop(change["id"], None)
+            else:
+                self.network[change["id"]] = (change["kind"], change["object"])
+
+    def do_eni_attach(self, message):
+        if message["eni_id"] not in self.network:
+            raise Refuse("not_found", f"there is no eni {message['eni_id']}")
+        self.enis[message["eni_id"]] = message
+        return {"socket": message["socket"]} if message["socket"] else {"tap": message["tap"], "mac": "02:00:00:00:00:02"}
+
+    def do_eni_detach(self, message):
+        self.enis.pop(message["eni_id"], None)
+
+    def do_eni_trace(self, message):
+        return {"lines": [{"stage": "parse", "verdict": "pass", "detail": message["packet"]}], "drop": None, "sentence": "It arrives."}
+
+    def do_eni_capture(self, message):
+        return {"start": {"capture": 7}, "read": {"data": "", "lost": 0}, "stop": {}}[message["action"]]
+
     def do_stats(self, message):
         devices = [{"volume": m["volume"]["name"], "volume_id": i, "socket": m["socket"], "state": "waiting", "poller": 1,
                     "connects": 1, "errors": 2, "last_error": "Input/output error", "crypt_bytes": 4096, "crypt_ns": 218,
@@ -152,7 +189,15 @@ class FakeCard:
                                 "unsupported": 0, "service_gap_max_ns": 4000, "stages": [stage("ring", 7), stage("device", 7)]}]}
                    for i, m in self.attached.items()]
         pollers = [{"core": 1, "busy_ns": 250, "idle_ns": 250, "sleep_ns": 500, "service_gap_max_ns": 10}]
-        return {"now_ns": 1, "pollers": pollers, "devices": devices}
+        enis = [{"id": i, "name": self.network[i][1]["name"], "state": "waiting", "in": {"packets": 3, "bytes": 300},
+                 "out": {"packets": 5, "bytes": 500}, "drops": {"acl_in": 2, "no_route": 1},
+                 "allowances": {"bw_in_allowance_exceeded": 4, "conntrack_allowance_available": 99},
+                 "flows": 6, "flows_created": 8, "slow_path": 9, "queues": []} for i in self.enis]
+        network = {"flows": 6, "flows_max": 1024, "flows_created": 8, "flows_expired": 2, "drops": {"unknown_vni": 1},
+                   "stages": [{"name": "parse", "cycles": 2500, "packets": 100}],
+                   "wires": [{"name": "wire0", "device": "net_af_packet0", "link": True, "mac": "02:00:00:00:00:01", "address": "192.0.2.1/24",
+                              "in": {"packets": 10, "bytes": 1000}, "out": {"packets": 20, "bytes": 2000}, "full": 1}]}
+        return {"now_ns": 1, "pollers": pollers, "devices": devices, "enis": enis, "network": network}
 
 
 class Connection(http.client.HTTPConnection):
