@@ -25,25 +25,44 @@ static bool congestion_window_reduced(const struct packet *p)
 	return p->gso != PACKET_GSO_UDP && p->csum_start + 14u <= p->head_bytes && (p->head[p->csum_start + 13] & 0x80) != 0;
 }
 
-static struct virtio_net_header make_header(const struct net_queue *q, const struct packet *p, uint16_t num_buffers)
+/* struct virtio_net_header in the two words in which it is written: little endian, as this machine is (vring.h). */
+struct header_words {
+	uint64_t first;
+	uint32_t second; /* csum_offset and num_buffers */
+};
+
+static void header_gso(const struct net_queue *q, const struct packet *p, struct header_words *w)
 {
-	struct virtio_net_header h = {.num_buffers = num_buffers};
+	uint64_t type = gso_types[p->gso];
+
+	if (q->gives_ecn && congestion_window_reduced(p))
+		type |= VNET_GSO_ECN;
+	w->first |= type << (8 * VNET_HEADER_GSO_TYPE) | (uint64_t)(uint16_t)net_gso_header_bytes(p) << (8 * VNET_HEADER_HDR_LEN) |
+		    (uint64_t)p->gso_size << (8 * VNET_HEADER_GSO_SIZE);
+}
+
+static inline struct header_words make_header(const struct net_queue *q, const struct packet *p, uint32_t num_buffers)
+{
+	struct header_words w = {.second = num_buffers << 16};
 
 	if ((p->flags & PACKET_NEEDS_CSUM) != 0) {
-		h.flags = VNET_HEADER_NEEDS_CSUM;
-		h.csum_start = p->csum_start;
-		h.csum_offset = p->csum_offset;
+		w.first = VNET_HEADER_NEEDS_CSUM | (uint64_t)p->csum_start << (8 * VNET_HEADER_CSUM_START);
+		w.second |= p->csum_offset;
 	} else if ((p->flags & PACKET_CSUM_VALID) != 0 && q->gives_valid) {
-		h.flags = VNET_HEADER_DATA_VALID;
+		w.first = VNET_HEADER_DATA_VALID;
 	}
-	if (__builtin_expect(p->gso != PACKET_GSO_NONE, 0)) {
-		h.gso_type = gso_types[p->gso];
-		if (q->gives_ecn && congestion_window_reduced(p))
-			h.gso_type |= VNET_GSO_ECN;
-		h.gso_size = p->gso_size;
-		h.hdr_len = (uint16_t)net_gso_header_bytes(p);
-	}
-	return h;
+	if (__builtin_expect(p->gso != PACKET_GSO_NONE, 0))
+		header_gso(q, p, &w);
+	return w;
+}
+
+static inline void write_header(uint8_t *to, const struct header_words *w, unsigned header_bytes)
+{
+	memcpy(to, &w->first, sizeof(w->first));
+	if (__builtin_expect(header_bytes == VNET_HEADER_BYTES, 1))
+		memcpy(to + 8, &w->second, 4);
+	else
+		memcpy(to + 8, &w->second, 2);
 }
 
 /* As in net_transmit.c, the other way; here the length is anything. */
@@ -64,9 +83,9 @@ static inline void copy_small(uint8_t *to, const uint8_t *from, uint32_t bytes)
 
 static inline void write_piece(const struct net_queue *q, uint8_t *to, const struct packet *p)
 {
-	struct virtio_net_header h = make_header(q, p, 1);
+	struct header_words h = make_header(q, p, 1);
 
-	memcpy(to, &h, q->header_bytes);
+	write_header(to, &h, q->header_bytes);
 	to += q->header_bytes;
 	copy_small(to, p->head, p->head_bytes);
 	to += p->head_bytes;
@@ -201,10 +220,12 @@ static void scatter(struct writer *w, const uint8_t *from, size_t bytes)
 
 static void write_pieces(const struct net_queue *q, const struct packet *p, uint16_t num_buffers)
 {
-	struct virtio_net_header h = make_header(q, p, num_buffers);
+	struct header_words h = make_header(q, p, num_buffers);
 	struct writer w = {.piece = q->worker->net->pieces};
+	uint8_t header[VNET_HEADER_BYTES];
 
-	scatter(&w, (const uint8_t *)&h, q->header_bytes);
+	write_header(header, &h, q->header_bytes);
+	scatter(&w, header, q->header_bytes);
 	scatter(&w, p->head, p->head_bytes);
 	for (unsigned i = 0; i < p->tail_count; i++)
 		scatter(&w, p->tail[i].iov_base, p->tail[i].iov_len);

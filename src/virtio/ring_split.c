@@ -45,10 +45,9 @@ static bool recognise(struct virtio_ring *r, struct ring_chain *c, const struct 
 	return ring_usual(r, c, header.addr, data.addr, data.len, status.addr);
 }
 
-/* The heads of the next chains; their descriptors are fetched. */
-static inline unsigned peek_heads(struct virtio_ring *r, struct ring_chain *chains, unsigned max)
+/* How many chains are to be looked at. */
+static inline unsigned available(struct virtio_ring *r, unsigned max)
 {
-	uint16_t mask = (uint16_t)(r->size - 1);
 	unsigned count;
 
 	r->avail_seen = __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE);
@@ -58,17 +57,20 @@ static inline unsigned peek_heads(struct virtio_ring *r, struct ring_chain *chai
 		ring_break(r, "the available index jumped by more than the size of the ring");
 		return 0;
 	}
-	if (count == 0)
-		return 0;
-	if (count > max)
-		count = max;
+	return count < max ? count : max;
+}
+
+/* The heads of the next chains; their descriptors are fetched. Less than `count` when the ring breaks there. */
+static inline unsigned read_heads(struct virtio_ring *r, struct ring_chain *chains, unsigned count)
+{
+	uint16_t mask = (uint16_t)(r->size - 1);
+
 	for (unsigned i = 0; i < count; i++) {
 		uint16_t head = read_once16(&r->avail->ring[(uint16_t)(r->next_avail + i) & mask]);
 
 		if (__builtin_expect(head >= r->size, 0)) {
 			ring_break(r, "a head in the available ring is beyond the descriptor table");
-			count = i;
-			break;
+			return i;
 		}
 		chains[i].id = head;
 		__builtin_prefetch(&r->descriptors[head]);
@@ -86,10 +88,11 @@ static inline void read_head(struct virtio_ring *r, struct ring_chain *c)
 unsigned ring_split_peek(struct virtio_ring *r, struct ring_chain *chains, unsigned max)
 {
 	const void *second[RING_BATCH_MAX];
-	unsigned count = peek_heads(r, chains, max);
+	unsigned count = available(r, max);
 
 	if (count > 0)
 		ring_guess(r);
+	count = read_heads(r, chains, count);
 	for (unsigned i = 0; i < count; i++) {
 		read_head(r, &chains[i]);
 		second[i] = follow(r, &chains[i].first);
@@ -136,7 +139,7 @@ unsigned ring_split_peek_plain(struct virtio_ring *r, struct ring_chain *chains,
 {
 	const void *second[RING_BATCH_MAX];
 	uint16_t write = writable ? VRING_DESC_F_WRITE : 0;
-	unsigned count = peek_heads(r, chains, max);
+	unsigned count = read_heads(r, chains, available(r, max));
 
 	for (unsigned i = 0; i < count; i++) {
 		struct ring_chain *c = &chains[i];
