@@ -112,6 +112,8 @@ static enum responder_result neighbour_advert(const struct asked *a, struct pack
 	if (a->payload_bytes < ND_NEIGHBOUR_BYTES)
 		return RESPONDER_MALFORMED;
 	memcpy(target.bytes, a->payload + 8, 16);
+	if (net_address_is_v4(&target)) /* mapped (RFC 4291, 2.5.5.2): on no wire, and another's key in our tables */
+		return RESPONDER_MALFORMED;
 	if (responder_is_own(a->facts, &target) || !mac_of(a->facts, &target, &mac))
 		return RESPONDER_SILENT;
 	to = nd_back(a, &target);
