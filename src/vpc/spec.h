@@ -133,8 +133,12 @@ struct net_spec {
 	};
 };
 
+/* Of the gateway, in every subnet of every VPC: a guest keeps its neighbour entry whichever card it is moved to. */
+#define NET_GATEWAY_MAC {{0x0e, 0, 0, 0, 0, 0x01}}
+
 void net_spec_free(struct net_spec *spec); /* its lists, not itself */
-const char *net_kind_name(
-	enum net_kind kind); /* "vpc", "security-group", "acl", "route-table", "subnet", "peering", "eni", "nat", "eip", "host" */
+bool net_spec_equal(const struct net_spec *a, const struct net_spec *b); /* name included */
+/* "vpc", "security-group", "acl", "route-table", "subnet", "peering", "eni", "nat", "eip", "host" */
+const char *net_kind_name(enum net_kind kind);
 
 #endif
