@@ -151,11 +151,8 @@ static void test_many_pieces(void **state)
 {
 	static uint8_t frame[65549];
 	static const struct guest_kind kind = {.size = 64, .indirect = true};
-	struct virtio_net_header h = {.flags = VNET_HEADER_NEEDS_CSUM,
-				      .gso_type = VNET_GSO_TCPV4,
-				      .gso_size = 1448,
-				      .csum_start = 34,
-				      .csum_offset = 16};
+	struct virtio_net_header h = {
+		.flags = VNET_HEADER_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = 1448, .csum_start = 34, .csum_offset = 16};
 	struct buffer pieces[CUT_MAX];
 	uint16_t id;
 
@@ -230,8 +227,8 @@ static struct virtio_net_header tso(uint8_t type)
 
 static void test_headers_that_are_right(void **state)
 {
-	static const uint8_t types[] = {
-		VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_GSO_UDP_L4, VNET_GSO_TCPV4 | VNET_GSO_ECN, VNET_GSO_TCPV6 | VNET_GSO_ECN};
+	static const uint8_t types[] = {VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_GSO_UDP_L4, VNET_GSO_TCPV4 | VNET_GSO_ECN,
+					VNET_GSO_TCPV6 | VNET_GSO_ECN};
 	static const enum packet_gso gso[] = {PACKET_GSO_TCP4, PACKET_GSO_TCP6, PACKET_GSO_UDP, PACKET_GSO_TCP4, PACKET_GSO_TCP6};
 	static uint8_t frame[1000];
 
@@ -300,12 +297,9 @@ static void test_what_was_not_negotiated(void **state)
 		enum virtio_net_feature feature;
 		uint8_t gso_type;
 	} cases[] = {
-		{VNET_F_HOST_TSO4, VNET_GSO_TCPV4},
-		{VNET_F_HOST_TSO6, VNET_GSO_TCPV6},
-		{VNET_F_HOST_USO, VNET_GSO_UDP_L4},
-		{VNET_F_HOST_ECN, VNET_GSO_TCPV4 | VNET_GSO_ECN},
-		{VNET_F_CSUM, VNET_GSO_NONE},
-		{VNET_F_CSUM, VNET_GSO_TCPV4}, /* without checksums there is no segmentation */
+		{VNET_F_HOST_TSO4, VNET_GSO_TCPV4}, {VNET_F_HOST_TSO6, VNET_GSO_TCPV6},
+		{VNET_F_HOST_USO, VNET_GSO_UDP_L4}, {VNET_F_HOST_ECN, VNET_GSO_TCPV4 | VNET_GSO_ECN},
+		{VNET_F_CSUM, VNET_GSO_NONE},	    {VNET_F_CSUM, VNET_GSO_TCPV4}, /* without checksums there is no segmentation */
 	};
 
 	(void)state;
@@ -351,7 +345,8 @@ static void test_legacy_header(void **state)
 
 static void test_chains_that_are_dropped(void **state)
 {
-	const struct buffer writable[] = {{.addr = FRAME_AT, .length = 100}, {.addr = FRAME_AT + 100, .length = 1, .writable = true}};
+	const struct buffer writable[] = {{.addr = FRAME_AT, .length = 100},
+					  {.addr = FRAME_AT + 100, .length = 1, .writable = true}};
 	const struct buffer outside[] = {{.addr = FRAME_AT, .length = 100}, {.addr = UINT64_C(1) << 40, .length = 100}};
 	const struct buffer beyond[] = {{.addr = REGION_FAR + REGION_BYTES - 50, .length = 100}};
 	const struct buffer wraps[] = {{.addr = UINT64_MAX - 49, .length = 100}};
@@ -361,7 +356,8 @@ static void test_chains_that_are_dropped(void **state)
 	const struct {
 		const struct buffer *pieces;
 		unsigned count;
-	} cases[] = {{writable, 2}, {outside, 2}, {beyond, 1}, {wraps, 1}, {empty, 2}, {huge, 2}, {outside_tail, 2}, {writable + 1, 1}};
+	} cases[] = {{writable, 2}, {outside, 2}, {beyond, 1},	     {wraps, 1},
+		     {empty, 2},    {huge, 2},	  {outside_tail, 2}, {writable + 1, 1}};
 
 	(void)state;
 	EACH_NET_KIND(NET_ALL)
@@ -452,11 +448,11 @@ static void test_packed_rings_that_break(void **state)
 
 		net_open(n, &kind, NET_ALL);
 		for (unsigned slot = 0; slot < 8; slot++)
-			tx->ring[slot] = (struct vring_packed_desc){
-				.addr = FRAME_AT, .len = 50, .flags = VRING_DESC_F_NEXT | available};
+			tx->ring[slot] =
+				(struct vring_packed_desc){.addr = FRAME_AT, .len = 50, .flags = VRING_DESC_F_NEXT | available};
 		if (i == 1)
-			tx->ring[0] = (struct vring_packed_desc){
-				.addr = TABLES, .len = 17, .flags = VRING_DESC_F_INDIRECT | available};
+			tx->ring[0] =
+				(struct vring_packed_desc){.addr = TABLES, .len = 17, .flags = VRING_DESC_F_INDIRECT | available};
 		else if (i == 2)
 			tx->ring[0].flags = VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT | available, tx->ring[1].flags = available;
 		expect_broken();
