@@ -79,8 +79,7 @@ static enum drop_reason may_begin(struct vpc *vpc, const struct lane *lane)
 	if (p->layers.protocol == (p->layers.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) &&
 	    icmp_is_answer(p->layers.family, p->layers.icmp_type))
 		return DROP_ICMP_UNRELATED;
-	if (lane->direction == FLOW_IN && e->policy->source_dest_check &&
-	    !endpoint_has_address(e->policy, &p->layers.destination))
+	if (lane->direction == FLOW_IN && e->policy->source_dest_check && !endpoint_has_address(e->policy, &p->layers.destination))
 		return DROP_NO_MAPPING;
 	if (!meter_take(&e->new_flows, 1, vpc->now_tsc))
 		return DROP_NEW_FLOW_RATE;

@@ -89,7 +89,8 @@ static void add_lane(struct batch *b, struct endpoint *e, struct packet *p, enum
 		packet_drop(e->vpc, e, p, direction, drop);
 		return;
 	}
-	b->lanes[b->count++] = (struct lane){.packet = p, .endpoint = e, .direction = (uint8_t)direction, .origin = (uint8_t)origin};
+	b->lanes[b->count++] =
+		(struct lane){.packet = p, .endpoint = e, .direction = (uint8_t)direction, .origin = (uint8_t)origin};
 }
 
 void batch_add(struct batch *b, struct endpoint *e, struct packet *p, enum flow_direction direction, enum origin origin)

@@ -152,7 +152,8 @@ static void write_packet(struct capture *c, const struct packet *p, enum flow_di
 		char comment[OPTIONS_BYTES_MAX / 2 + 32];
 		int length = snprintf(comment, sizeof(comment), "dropped: %s", drop_sentence(reason));
 
-		option_add(&o, OPTION_COMMENT, comment, (uint16_t)(length < (int)sizeof(comment) ? length : (int)sizeof(comment) - 1));
+		option_add(&o, OPTION_COMMENT, comment,
+			   (uint16_t)(length < (int)sizeof(comment) ? length : (int)sizeof(comment) - 1));
 	}
 	options_end(&o);
 	total = PACKET_HEADER_BYTES + padded(captured) + o.used + 4;
@@ -230,7 +231,7 @@ size_t vpc_capture_read(struct capture *c, void *data, size_t size, uint64_t *lo
 
 void capture_frame(struct endpoint *e, const struct packet *p, enum flow_direction direction, enum drop_reason reason)
 {
-	list_for_each_safe(it, after, &e->captures) {
+	list_for_each_safe (it, after, &e->captures) {
 		struct capture *c = list_entry(it, struct capture, link);
 
 		if (reason == DROP_NONE || c->config.drops)

@@ -27,7 +27,8 @@ static uint16_t icmp_type_code(const struct flow_key *key, bool answer)
 	uint16_t type_code = ntohs(key->remote_port);
 
 	if (type_code == 0)
-		return (uint16_t)((v4 ? (answer ? ICMP_ECHOREPLY : ICMP_ECHO) : (answer ? ICMP6_ECHO_REPLY : ICMP6_ECHO_REQUEST)) << 8);
+		return (uint16_t)((v4 ? (answer ? ICMP_ECHOREPLY : ICMP_ECHO) : (answer ? ICMP6_ECHO_REPLY : ICMP6_ECHO_REQUEST))
+				  << 8);
 	if (!answer || !v4)
 		return type_code;
 	switch (type_code >> 8) {
@@ -67,8 +68,8 @@ bool same_subnet(const struct policy_subnet *subnet, const struct net_address *a
 	return prefix->length != 0 && net_prefix_contains(prefix, address);
 }
 
-bool acl_permits(const struct policy_acl *acl, enum flow_direction direction, const struct classifier_query *query, const char *what,
-		 struct trace *trace)
+bool acl_permits(const struct policy_acl *acl, enum flow_direction direction, const struct classifier_query *query,
+		 const char *what, struct trace *trace)
 {
 	const char *way = direction == FLOW_OUT ? "out" : "in";
 	uint32_t rule;
@@ -178,7 +179,8 @@ void action_to_mapping(struct vpc *vpc, const struct policy_endpoint *from, cons
 	out->tunnel = where->network->tunnel;
 	out->vni = where->network->vni;
 	out->destination_mac = owner->mac;
-	out->routed = owner->subnet_slot != from->subnet->slot || where->route.target == ROUTE_NAT || where->route.target == ROUTE_ENI;
+	out->routed =
+		owner->subnet_slot != from->subnet->slot || where->route.target == ROUTE_NAT || where->route.target == ROUTE_ENI;
 	out->mtu = where->network->mtu != 0 ? where->network->mtu : UINT16_MAX;
 	if (out->verdict == FLOW_TO_HOST) {
 		const struct host_path *path = vpc_path(vpc, owner->slot);
@@ -204,8 +206,8 @@ static enum drop_reason action_to_outside(const struct decide_query *q, struct d
 }
 
 /* Fills d->out; the reason why it cannot go there. */
-static enum drop_reason find_way(struct vpc *vpc, const struct decide_query *q, const struct location *where, enum drop_reason found,
-				 struct decision *d)
+static enum drop_reason find_way(struct vpc *vpc, const struct decide_query *q, const struct location *where,
+				 enum drop_reason found, struct decision *d)
 {
 	if (found != DROP_NONE)
 		return found;

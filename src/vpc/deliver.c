@@ -74,8 +74,8 @@ void lane_error(struct vpc *vpc, struct lane *lane, enum icmp_error_kind kind, u
 	struct packet error = {.head = buffer + PACKET_HEADROOM_BYTES, .headroom_bytes = PACKET_HEADROOM_BYTES};
 	struct net_address from = error_source(lane);
 
-	if (!meter_take(&lane->endpoint->errors, 1, vpc->now_tsc) ||
-	    !icmp_error_build(&error, lane->packet, kind, &from, mtu) || packet_parse(&error) != DROP_NONE)
+	if (!meter_take(&lane->endpoint->errors, 1, vpc->now_tsc) || !icmp_error_build(&error, lane->packet, kind, &from, mtu) ||
+	    packet_parse(&error) != DROP_NONE)
 		return;
 	if (lane->endpoint->policy->kind == ENDPOINT_ENI && lane->direction == FLOW_OUT)
 		guest_send(lane->endpoint, &error);

@@ -26,7 +26,7 @@ struct reject {
 
 struct flow_log {
 	uint32_t interval_ms, began_ms;
-	uint8_t traffic; /* enum flow_log_traffic */
+	uint8_t traffic;     /* enum flow_log_traffic */
 	bool lines, skipped; /* in this interval */
 	uint32_t reject_count;
 	struct reject rejects[REJECTS_MAX];

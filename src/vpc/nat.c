@@ -98,8 +98,8 @@ static bool outside_permits(const struct decide_query *q, enum flow_direction di
 
 	if (direction == FLOW_IN && (q->key->protocol == IPPROTO_TCP || q->key->protocol == IPPROTO_UDP))
 		query.port = ntohs(q->public_port);
-	return acl_permits(q->endpoint->subnet->acl, direction, &query, direction == FLOW_IN ? " (answer from outside)" : " (to outside)",
-			   trace);
+	return acl_permits(q->endpoint->subnet->acl, direction, &query,
+			   direction == FLOW_IN ? " (answer from outside)" : " (to outside)", trace);
 }
 
 static void refuse(struct flow_action *action, enum drop_reason reason)

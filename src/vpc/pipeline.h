@@ -45,7 +45,7 @@ enum {
 	FLOW_SHARE = 4,			 /* an endpoint without an allowance of flows has a quarter of the table */
 };
 
-#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* Where a packet came from, as the endpoint sees it. */
@@ -55,12 +55,12 @@ enum origin { ORIGIN_GUEST, ORIGIN_VPC, ORIGIN_OUTSIDE };
 struct endpoint {
 	struct packet_input input;
 	struct vpc *vpc;
-	struct packet_sink *sink;		/* NULL: not attached, or a NAT gateway */
-	const struct policy_endpoint *policy;	/* NULL: nobody has the slot */
+	struct packet_sink *sink;	      /* NULL: not attached, or a NAT gateway */
+	const struct policy_endpoint *policy; /* NULL: nobody has the slot */
 	const struct policy_vpc *network;
-	uint64_t stamp;				/* of the policy when it was last looked at */
+	uint64_t stamp; /* of the policy when it was last looked at */
 	uint32_t slot, generation;
-	uint16_t incarnation;			/* counts who had the slot: flows of the one before are nobody's */
+	uint16_t incarnation; /* counts who had the slot: flows of the one before are nobody's */
 	bool present;
 	struct net_address gateway4, gateway6, resolver4;
 	struct mac mac, gateway_mac;
@@ -81,8 +81,8 @@ struct endpoint {
 /* ---- how another card is reached ---- */
 struct host_path {
 	uint64_t stamp;
-	struct wire *wire; /* NULL: no wire leads there */
-	uint16_t mtu;	   /* of the inner IP packet */
+	struct wire *wire;		     /* NULL: no wire leads there */
+	uint16_t mtu;			     /* of the inner IP packet */
 	struct tunnel_template templates[2]; /* by enum tunnel_kind; bytes 0: not resolved */
 };
 
@@ -104,24 +104,24 @@ struct vpc {
 	uint64_t ms_per_tick_q64; /* 2^64 ms a tick */
 	struct flow_table *flows;
 	struct fragment_table *fragments;
-	struct endpoint **endpoints; /* [ENDPOINTS_MAX] */
+	struct endpoint **endpoints;	     /* [ENDPOINTS_MAX] */
 	uint32_t endpoint_count, path_count; /* slots that ever were are below */
-	struct host_path **paths;    /* [HOSTS_MAX] */
+	struct host_path **paths;	     /* [HOSTS_MAX] */
 	struct wire_port wires[WIRES_MAX];
 	unsigned wire_count;
 	struct underlay underlay;
 	struct packet_sink *dirty;
 	uint64_t stage_tsc;
-	uint32_t captures; /* that run */
+	uint32_t captures;   /* that run */
 	struct meter echoes; /* pings of the card's own addresses */
 
-	struct {			   /* tick.c */
-		uint64_t endpoints_stamp;  /* all endpoints have looked at that policy */
-		uint64_t round_tsc;	   /* when endpoints and hosts are next gone through */
-		uint64_t sweep_round_tsc;  /* the present round of the flow table began */
-		uint64_t sweep_tsc;	   /* the next part of it is due */
+	struct {			  /* tick.c */
+		uint64_t endpoints_stamp; /* all endpoints have looked at that policy */
+		uint64_t round_tsc;	  /* when endpoints and hosts are next gone through */
+		uint64_t sweep_round_tsc; /* the present round of the flow table began */
+		uint64_t sweep_tsc;	  /* the next part of it is due */
 		uint32_t endpoint_cursor, host_cursor;
-		uint32_t sweeps_owed;	   /* of this part */
+		uint32_t sweeps_owed; /* of this part */
 	} tick;
 
 	struct vpc_counters counters;
@@ -185,7 +185,7 @@ static inline uint32_t packet_count(const struct packet *p)
 /* ---- vpc.c ---- */
 void vpc_begin(struct vpc *vpc, uint64_t now_tsc); /* a pass starts: time */
 void vpc_count_batch(struct vpc *vpc, unsigned count);
-void vpc_flush(struct vpc *vpc);		   /* and ends: what was put becomes visible */
+void vpc_flush(struct vpc *vpc); /* and ends: what was put becomes visible */
 uint64_t vpc_now_ns(const struct vpc *vpc);
 struct endpoint *vpc_endpoint(struct vpc *vpc, uint32_t slot); /* made when it is not there; NULL: no memory, or no such slot */
 
@@ -216,7 +216,7 @@ void wire_receive(struct packet_input *input, struct packet *const *packets, uns
 /* arrive.c: adds a lane at `e`: fragments, allowances of what arrives, its key. Drops what cannot. */
 void batch_add(struct batch *b, struct endpoint *e, struct packet *p, enum flow_direction direction, enum origin origin);
 void batch_arrive(struct batch *b, struct endpoint *e, struct packet *p, enum origin origin); /* in the direction `e` takes it */
-bool icmp_is_answer(uint8_t family, uint8_t type); /* to a question of another type */
+bool icmp_is_answer(uint8_t family, uint8_t type);					      /* to a question of another type */
 /* Key of a packet at a zone. False: an ICMP error that does not show enough of what it is about. */
 bool flow_key_of(struct flow_key *key, const struct packet *p, uint32_t zone, enum flow_direction direction);
 
@@ -236,7 +236,7 @@ struct decide_query {
 	const struct policy_vpc *network;
 	const struct flow_key *key;
 	enum flow_direction initiator;
-	bool outside; /* it began outside the VPC */
+	bool outside;	      /* it began outside the VPC */
 	uint16_t public_port; /* decide_nat(): that it was given */
 };
 
@@ -254,8 +254,8 @@ void decide(struct vpc *vpc, const struct decide_query *q, struct decision *d, s
 struct classifier_query query_of_flow(const struct decide_query *q, enum flow_direction direction);
 bool same_subnet(const struct policy_subnet *subnet, const struct net_address *address);
 /* NULL allows everything. `what` is for the trace. */
-bool acl_permits(const struct policy_acl *acl, enum flow_direction direction, const struct classifier_query *query, const char *what,
-		 struct trace *trace);
+bool acl_permits(const struct policy_acl *acl, enum flow_direction direction, const struct classifier_query *query,
+		 const char *what, struct trace *trace);
 /* nat.c: the same for a NAT gateway's flow, once it has a port. */
 void decide_nat(struct vpc *vpc, const struct decide_query *q, struct decision *d, struct trace *trace);
 /* A free public address and port for the flow. DROP_NONE, DROP_NAT_PORTS. */
@@ -263,8 +263,8 @@ enum drop_reason nat_bind(struct vpc *vpc, const struct policy_endpoint *nat, ui
 bool nat_binding_valid(const struct policy_endpoint *nat, const struct flow *f);
 struct location {
 	struct route_lookup route;
-	bool routed; /* a route was found */
-	const struct policy_vpc *network; /* whose VNI it is */
+	bool routed;			    /* a route was found */
+	const struct policy_vpc *network;   /* whose VNI it is */
 	const struct policy_mapping *owner; /* of the address, or of the route's target; NULL: nobody */
 };
 /* Who is the next to have a packet for `address`, by the routes of `from`'s subnet; why nobody is. */
@@ -276,8 +276,9 @@ void action_to_mapping(struct vpc *vpc, const struct policy_endpoint *from, cons
 /* outside.c: translate, find the next hop. Sets lane->sink, or says why not. Moves what is for a public address of this card on to
  * `next`. */
 enum drop_reason outside_output(struct vpc *vpc, struct lane *lane, struct batch *next);
-enum drop_reason outside_input(struct vpc *vpc, struct batch *b, struct packet *p, struct wire *wire); /* plain IP to a public address */
-void translate_inbound(struct lane *lane); /* a NAT gateway's: to the private address, before it goes on */
+enum drop_reason outside_input(struct vpc *vpc, struct batch *b, struct packet *p,
+			       struct wire *wire); /* plain IP to a public address */
+void translate_inbound(struct lane *lane);	   /* a NAT gateway's: to the private address, before it goes on */
 /* Next hop to a plain address: the wire, with the frame's MACs written. */
 enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct packet_sink **sink);
 /* deliver.c */
@@ -285,7 +286,7 @@ enum drop_reason lane_to_guest(struct vpc *vpc, struct lane *lane);
 enum drop_reason lane_check_size(struct vpc *vpc, struct lane *lane, uint32_t mtu); /* sends the ICMP error; sets fragment_mtu */
 void lane_put(struct vpc *vpc, struct lane *lane);
 bool sink_put(struct vpc *vpc, struct packet_sink *sink, const struct packet *p); /* one of the card's own frames, as it is */
-void guest_send(struct endpoint *e, const struct packet *p);			      /* the same, to an ENI; counted */
+void guest_send(struct endpoint *e, const struct packet *p);			  /* the same, to an ENI; counted */
 /* Tells the sender of lane's packet. */
 void lane_error(struct vpc *vpc, struct lane *lane, enum icmp_error_kind kind, uint32_t mtu);
 

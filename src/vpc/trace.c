@@ -37,8 +37,8 @@ static bool fail(struct trace *t, const char *stage, enum drop_reason reason)
 static const char *target_name(enum route_target target)
 {
 	static const char *const names[] = {
-		[ROUTE_LOCAL] = "local", [ROUTE_BLACKHOLE] = "blackhole", [ROUTE_INTERNET] = "internet",
-		[ROUTE_NAT] = "NAT gateway", [ROUTE_PEERING] = "peering", [ROUTE_ENI] = "ENI",
+		[ROUTE_LOCAL] = "local",     [ROUTE_BLACKHOLE] = "blackhole", [ROUTE_INTERNET] = "internet",
+		[ROUTE_NAT] = "NAT gateway", [ROUTE_PEERING] = "peering",     [ROUTE_ENI] = "ENI",
 	};
 
 	return names[target];
@@ -73,7 +73,10 @@ void trace_way(struct trace *t, struct vpc *vpc, const struct location *where, e
 	mac_format(&owner->mac, mac);
 	host = !owner->local && owner->slot < vpc->policy->host_max ? vpc->policy->hosts[owner->slot] : NULL;
 	trace_add(t, "mapping", "pass", "%s (%s) in VPC %s, on %s%s", owner->name, mac, where->network->name,
-		  owner->local ? "this card" : "host ", owner->local ? "" : host != NULL ? host->name : "?");
+		  owner->local ? "this card" : "host ",
+		  owner->local	 ? ""
+		  : host != NULL ? host->name
+				 : "?");
 }
 
 /* ---- the ends of the way ---- */

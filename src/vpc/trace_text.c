@@ -109,7 +109,8 @@ static int parse_word(struct wanted *w, const char *word, char **rest, char *err
 		w->dont_fragment = true;
 		return 0;
 	}
-	value = strcmp(word, "from") == 0 || strcmp(word, "size") == 0 || strcmp(word, "ttl") == 0 ? strtok_r(NULL, " ,\t", rest) : NULL;
+	value = strcmp(word, "from") == 0 || strcmp(word, "size") == 0 || strcmp(word, "ttl") == 0 ? strtok_r(NULL, " ,\t", rest)
+												   : NULL;
 	if (value != NULL && word[0] == 'f' && parse_place(value, &w->source, &w->source_port) == 0)
 		w->has_source = true;
 	else if (value != NULL && word[0] == 's' && number(value, SIZE_MAX_BYTES, &n) == 0)
@@ -117,7 +118,8 @@ static int parse_word(struct wanted *w, const char *word, char **rest, char *err
 	else if (value != NULL && word[0] == 't' && number(value, 255, &n) == 0)
 		w->ttl = (uint8_t)n;
 	else {
-		snprintf(error, error_size, "'%s%s%s' is not understood", word, value != NULL ? " " : "", value != NULL ? value : "");
+		snprintf(error, error_size, "'%s%s%s' is not understood", word, value != NULL ? " " : "",
+			 value != NULL ? value : "");
 		return -EINVAL;
 	}
 	return 0;
@@ -133,12 +135,14 @@ static int parse_words(struct wanted *w, const char *text, char *error, size_t e
 	}
 	word = strtok_r(copy, " ,\t", &rest);
 	if (word == NULL || parse_protocol(word, &w->protocol) != 0) {
-		snprintf(error, error_size, "a packet begins with tcp, udp, icmp or a protocol's number, as in 'tcp 10.0.1.5:80 syn'");
+		snprintf(error, error_size,
+			 "a packet begins with tcp, udp, icmp or a protocol's number, as in 'tcp 10.0.1.5:80 syn'");
 		return -EINVAL;
 	}
 	word = strtok_r(NULL, " ,\t", &rest);
 	if (word == NULL || parse_place(word, &w->destination, &w->destination_port) != 0) {
-		snprintf(error, error_size, "'%s' is no destination, as 10.0.1.5:80 or [fd00::5]:443 are", word != NULL ? word : "");
+		snprintf(error, error_size, "'%s' is no destination, as 10.0.1.5:80 or [fd00::5]:443 are",
+			 word != NULL ? word : "");
 		return -EINVAL;
 	}
 	while ((word = strtok_r(NULL, " ,\t", &rest)) != NULL)

@@ -70,7 +70,8 @@ static void arp_send(struct vpc *vpc, struct wire *wire, uint8_t operation, cons
 
 static struct net_address solicited_node(const struct net_address *a)
 {
-	return (struct net_address){.bytes = {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a->bytes[13], a->bytes[14], a->bytes[15]}};
+	return (struct net_address){
+		.bytes = {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a->bytes[13], a->bytes[14], a->bytes[15]}};
 }
 
 static void nd_send(struct vpc *vpc, struct wire *wire, uint8_t type, uint8_t flags, const struct mac *to,
@@ -108,7 +109,8 @@ void underlay_ask(struct vpc *vpc, struct wire *wire, const struct net_address *
 		struct net_address group = solicited_node(target);
 		struct mac mac = {{0x33, 0x33, 0xff, target->bytes[13], target->bytes[14], target->bytes[15]}};
 
-		nd_send(vpc, wire, ND_NEIGHBOR_SOLICIT, 0, known != NULL ? known : &mac, own, known != NULL ? target : &group, target);
+		nd_send(vpc, wire, ND_NEIGHBOR_SOLICIT, 0, known != NULL ? known : &mac, own, known != NULL ? target : &group,
+			target);
 	}
 }
 
@@ -122,7 +124,8 @@ void underlay_announce(struct vpc *vpc, struct wire *wire, const struct net_addr
 	if (net_address_is_v4(address))
 		arp_send(vpc, wire, ARP_REQUEST, &broadcast, address, NULL, address);
 	else
-		nd_send(vpc, wire, ND_NEIGHBOR_ADVERT, ND_FLAG_ROUTER | ND_FLAG_OVERRIDE, &all_nodes_mac, address, &all_nodes, address);
+		nd_send(vpc, wire, ND_NEIGHBOR_ADVERT, ND_FLAG_ROUTER | ND_FLAG_OVERRIDE, &all_nodes_mac, address, &all_nodes,
+			address);
 }
 
 /* ---- what others ask ---- */
@@ -190,7 +193,8 @@ static void nd_input(struct vpc *vpc, struct wire *wire, const struct packet *p)
 	struct net_address target;
 	struct mac mac;
 
-	if (l->ttl != ND_HOPS || l->fragment != FRAGMENT_NONE || p->tail_bytes != 0 || bytes < ND_MESSAGE_BYTES || !icmp_whole(p, bytes))
+	if (l->ttl != ND_HOPS || l->fragment != FRAGMENT_NONE || p->tail_bytes != 0 || bytes < ND_MESSAGE_BYTES ||
+	    !icmp_whole(p, bytes))
 		return;
 	memcpy(target.bytes, nd + 8, 16);
 	if (l->icmp_type == ND_NEIGHBOR_ADVERT) {
@@ -203,8 +207,8 @@ static void nd_input(struct vpc *vpc, struct wire *wire, const struct packet *p)
 	else
 		underlay_heard(vpc, wire, &l->source, &mac);
 	if ((l->source.pair[0] | l->source.pair[1]) != 0 && answers_for(vpc, wire, &target))
-		nd_send(vpc, wire, ND_NEIGHBOR_ADVERT, ND_FLAG_ROUTER | ND_FLAG_SOLICITED | ND_FLAG_OVERRIDE, &mac, &target, &l->source,
-			&target);
+		nd_send(vpc, wire, ND_NEIGHBOR_ADVERT, ND_FLAG_ROUTER | ND_FLAG_SOLICITED | ND_FLAG_OVERRIDE, &mac, &target,
+			&l->source, &target);
 }
 
 /* A ping of the card itself, or of a NAT gateway's public address: turned round where it lies. */
