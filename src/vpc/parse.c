@@ -85,7 +85,7 @@ static enum drop_reason check_ipv4_options(const uint8_t *options, uint32_t byte
 	return DROP_NONE;
 }
 
-static enum drop_reason read_ipv4(const uint8_t *frame, uint32_t end, struct packet_layers *l)
+__attribute__((always_inline)) static inline enum drop_reason read_ipv4(const uint8_t *frame, uint32_t end, struct packet_layers *l)
 {
 	const uint8_t *ip = frame + l->l3_offset;
 	uint32_t header_bytes, fragment, offset;
@@ -294,12 +294,15 @@ static bool gso_fits(const struct packet *p)
 	}
 }
 
+static bool has_offloads(const struct packet *p)
+{
+	return (p->flags & PACKET_NEEDS_CSUM) != 0 || p->gso != PACKET_GSO_NONE;
+}
+
 static bool offloads_fit(const struct packet *p)
 {
 	const struct packet_layers *l = &p->layers;
 
-	if ((p->flags & PACKET_NEEDS_CSUM) == 0 && p->gso == PACKET_GSO_NONE)
-		return true;
 	if (l->fragment != FRAGMENT_NONE || l->l4_header_bytes == 0)
 		return false; /* a fragment's checksum is not over the fragment */
 	if ((p->flags & PACKET_NEEDS_CSUM) != 0 &&
@@ -323,9 +326,9 @@ static enum drop_reason parse_ip(struct packet *p)
 	if (l->family == 4 && (p->flags & PACKET_CSUM_VALID) == 0 &&
 	    !ipv4_checksum_right(p->head + l->l3_offset, (uint32_t)l->l4_offset - l->l3_offset))
 		return DROP_MALFORMED;
-	if (!length_fits(p) || !read_upper(p->head, lesser(p->head_bytes, l->l3_offset + l->ip_bytes), l) || !offloads_fit(p))
+	if (!length_fits(p) || !read_upper(p->head, lesser(p->head_bytes, l->l3_offset + l->ip_bytes), l))
 		return DROP_MALFORMED;
-	return DROP_NONE;
+	return has_offloads(p) && !offloads_fit(p) ? DROP_MALFORMED : DROP_NONE;
 }
 
 enum drop_reason packet_parse(struct packet *p)
@@ -347,7 +350,7 @@ enum drop_reason packet_parse(struct packet *p)
 		return parse_ip(p);
 	if (l->ethertype != ETHERTYPE_ARP)
 		return DROP_ETHERTYPE;
-	if (p->head_bytes < l->l3_offset + (uint32_t)ARP_IPV4_BYTES || !offloads_fit(p))
+	if (p->head_bytes < l->l3_offset + (uint32_t)ARP_IPV4_BYTES || has_offloads(p))
 		return DROP_MALFORMED;
 	return DROP_NONE;
 }

@@ -207,4 +207,5 @@ def main():
     print("#endif")
 
 
-main()
+if __name__ == "__main__":
+    main()
