@@ -45,7 +45,7 @@ static int queue_start(void *device, unsigned index)
 	assert_int_equal(r->device.running >> index & 1, 0);
 	assert_true(q->size > 0);
 	assert_int_equal(q->started, 1);
-	assert_non_null(vhost_user_inflight(r->v, index));
+	assert_int_equal(vhost_user_inflight(r->v, index) == NULL, r->nic);
 	assert_non_null(guest_memory_user_at(vhost_user_memory(r->v), q->descriptor_user_addr, 16 * (uint64_t)q->size));
 	assert_true(vhost_user_queue_served(r->v, index));
 	r->device.running |= 1U << index;
@@ -121,7 +121,7 @@ int rig_memfd(uint64_t size_bytes)
 	return fd;
 }
 
-void rig_open(struct rig *r)
+static void open_as(struct rig *r, bool nic)
 {
 	int pair[2];
 	struct vhost_user_config config = {
@@ -131,9 +131,13 @@ void rig_open(struct rig *r)
 		.config_size = RIG_CONFIG_BYTES,
 		.ops = &ops,
 		.device = r,
+		.no_inflight = nic,
+		.queue_pairs = nic ? RIG_QUEUES / 2 : 0,
+		.mtu = nic ? RIG_MTU : 0,
 	};
 
 	memset(r, 0, sizeof(*r));
+	r->nic = nic;
 	r->fds_before = rig_count_fds();
 	for (unsigned i = 0; i < RIG_CONFIG_BYTES; i++)
 		r->device.config[i] = (uint8_t)(i + 1);
@@ -147,6 +151,11 @@ void rig_open(struct rig *r)
 		r->call[i] = eventfd(0, EFD_CLOEXEC);
 	}
 	assert_int_equal(vhost_user_create(&r->v, &config), 0);
+}
+
+void rig_open(struct rig *r)
+{
+	open_as(r, false);
 }
 
 void rig_close(struct rig *r)
@@ -165,15 +174,25 @@ void rig_close(struct rig *r)
 	assert_int_equal(rig_count_fds(), r->fds_before);
 }
 
-int rig_setup(void **state)
+static int set_up(void **state, bool nic)
 {
 	struct rig *r = malloc(sizeof(*r));
 
 	if (r == NULL)
 		return -1;
-	rig_open(r);
+	open_as(r, nic);
 	*state = r;
 	return 0;
+}
+
+int rig_setup(void **state)
+{
+	return set_up(state, false);
+}
+
+int rig_setup_nic(void **state)
+{
+	return set_up(state, true);
 }
 
 int rig_teardown(void **state)
@@ -307,7 +326,7 @@ static void set_protocol(struct rig *r)
 	offered = rig_reply_u64(r, VHOST_USER_GET_PROTOCOL_FEATURES);
 	rig_do_u64(r, VHOST_USER_SET_PROTOCOL_FEATURES, offered);
 	rig_do(r, VHOST_USER_GET_QUEUE_NUM, NULL, 0, -1);
-	assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_QUEUE_NUM), RIG_QUEUES);
+	assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_QUEUE_NUM), r->nic ? RIG_QUEUES / 2 : RIG_QUEUES);
 	rig_do(r, VHOST_USER_GET_MAX_MEM_SLOTS, NULL, 0, -1);
 	assert_int_equal(rig_reply_u64(r, VHOST_USER_GET_MAX_MEM_SLOTS), DEVICE_REGIONS_MAX);
 	rig_send(r, VHOST_USER_SET_BACKEND_REQ_FD, RIG_NEED_REPLY, NULL, 0, &fd, 1);

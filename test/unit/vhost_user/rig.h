@@ -30,6 +30,7 @@ enum {
 	RIG_MEMORY_BYTES = 1 << 20,
 	RIG_CONFIG_BYTES = 60,
 	RIG_RING_BYTES = 0x10000, /* from one ring to the next */
+	RIG_MTU = 1500,
 };
 
 #define RIG_USER_ADDR  UINT64_C(0x7f0000000000)
@@ -57,6 +58,7 @@ struct rig {
 	int memory;	/* memfd of guest memory */
 	int kick[RIG_QUEUES], call[RIG_QUEUES];
 	unsigned fds_before;
+	bool nic;
 };
 
 enum rig_stage { RIG_NEW, RIG_PROTOCOL, RIG_FEATURES_SET, RIG_MEMORY, RIG_RINGS, RIG_SERVED };
@@ -92,7 +94,8 @@ unsigned rig_count_fds(void);
 void rig_log_begin(void);
 void rig_log_end(unsigned lines, const char *text);
 
-int rig_setup(void **state); /* a struct rig, opened */
+int rig_setup(void **state);	 /* a struct rig, opened */
+int rig_setup_nic(void **state); /* the same for a network device: two pairs of queues */
 int rig_teardown(void **state);
 
 #endif

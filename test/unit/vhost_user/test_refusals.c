@@ -32,6 +32,7 @@ static const struct form {
 	{"SET_PROTOCOL_FEATURES", 16, 8, 8, 0, 0},
 	{"GET_QUEUE_NUM", 17, 0, 0, 0, 0},
 	{"SET_VRING_ENABLE", 18, 8, 8, 0, 0},
+	{"NET_SET_MTU", 20, 8, 8, 0, 0},
 	{"SET_BACKEND_REQ_FD", 21, 0, 0, 1, 1},
 	{"GET_CONFIG", 24, 12, 12 + 256, 0, 0},
 	{"SET_CONFIG", 25, 12, 12 + 256, 0, 0},
@@ -128,7 +129,7 @@ static void wrong_flags(void **state)
 
 static void messages_that_are_not_spoken(void **state)
 {
-	static const uint32_t others[] = {0, 6, 7, 19, 20, 22, 23, 26, 27, 28, 29, 30, 33, 35, 41, 42, 255, 0x10001, UINT32_MAX};
+	static const uint32_t others[] = {0, 6, 7, 19, 22, 23, 26, 27, 28, 29, 30, 33, 35, 41, 42, 255, 0x10001, UINT32_MAX};
 	const struct form *f = forms;
 
 	(void)state;
@@ -147,7 +148,7 @@ static void messages_that_are_not_spoken(void **state)
 
 static void protocol_features_that_were_not_negotiated(void **state)
 {
-	static const uint32_t gated[] = {18, 21, 24, 25, 31, 32, 34, 36, 37, 38, 39, 40};
+	static const uint32_t gated[] = {18, 20, 21, 24, 25, 31, 32, 34, 36, 37, 38, 39, 40};
 
 	(void)state;
 	for (unsigned i = 0; i < FORMS; i++)
