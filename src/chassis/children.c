@@ -126,6 +126,14 @@ static void write_lines(struct children *c, const char *state_dir, const struct 
 	*card++ = config->huge_pages;
 	*card++ = "--buffer-bytes";
 	*card++ = c->buffer_bytes;
+	for (unsigned i = 0; i < config->wire_count; i++) {
+		*card++ = "--wire";
+		*card++ = config->wires[i];
+	}
+	if (config->flows_max != 0) {
+		*card++ = "--flows";
+		*card++ = c->flows_max;
+	}
 
 	*control++ = "outboard-control";
 	*control++ = "--state-dir";
@@ -179,6 +187,7 @@ int children_prepare(struct children *children, const char *state_dir, const str
 		return rc;
 	}
 	snprintf(children->buffer_bytes, sizeof(children->buffer_bytes), "%llu", (unsigned long long)config->buffer_bytes);
+	snprintf(children->flows_max, sizeof(children->flows_max), "%u", config->flows_max);
 	write_lines(children, state_dir, config);
 	return give_root(children, state_dir, config);
 }

@@ -13,7 +13,7 @@
 #include "chassis/fd_store.h"
 #include "chassis/supervisor.h"
 
-enum { CHILD_ARGS_MAX = 12, CHILD_FDS_MAX = 4 };
+enum { CHILD_ARGS_MAX = 20, CHILD_FDS_MAX = 4 };
 
 struct child_line {
 	char path[PATH_MAX];
@@ -28,6 +28,7 @@ struct children {
 	char notify_path[PATH_MAX];
 	char cores[CONFIG_VALUE_SIZE];
 	char buffer_bytes[24];
+	char flows_max[24];
 	struct child_line line[SUPERVISED_COUNT];
 	struct fd_store store[SUPERVISED_COUNT];
 };

@@ -24,6 +24,7 @@ struct key {
 	const char *section;
 	const char *name;
 	const char *(*set)(struct chassis_config *config, const char *value);
+	bool repeats; /* may be given several times */
 };
 
 static const char *copy(char to[CONFIG_VALUE_SIZE], const char *value)
@@ -74,6 +75,27 @@ static const char *set_buffers(struct chassis_config *config, const char *value)
 	return NULL;
 }
 
+const char *config_add_wire(struct chassis_config *config, const char *value)
+{
+	if (strstr(value, "device=") == NULL || strlen(value) >= CONFIG_VALUE_SIZE)
+		return "a wire such as address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=eth1";
+	if (config->wire_count == CONFIG_WIRES_MAX)
+		return "given at most 4 times: a card has at most 4 wires";
+	snprintf(config->wires[config->wire_count++], CONFIG_VALUE_SIZE, "%s", value);
+	return NULL;
+}
+
+const char *config_set_flows(struct chassis_config *config, const char *value)
+{
+	char *end;
+	unsigned long flows = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)*value) || *end != '\0' || flows < CONFIG_FLOWS_MIN || flows > CONFIG_FLOWS_MAX)
+		return "a number of flows from 1024 to 67108864, such as 1000000";
+	config->flows_max = (uint32_t)flows;
+	return NULL;
+}
+
 static const char *set_root(struct chassis_config *config, const char *value)
 {
 	if (strcmp(value, "passphrase") == 0) {
@@ -117,11 +139,12 @@ static const char *set_api_group(struct chassis_config *config, const char *valu
 }
 
 static const struct key keys[] = {
-	{"card", "cores", set_cores},	   {"card", "huge_pages", set_huge_pages},
-	{"card", "buffers", set_buffers},  {"vault", "root", set_root},
-	{"vault", "export", set_export},   {"vault", "passphrase_file", set_passphrase_file},
-	{"api", "socket", set_api_socket}, {"api", "mode", set_api_mode},
-	{"api", "group", set_api_group},
+	{"card", "cores", set_cores, false},	    {"card", "huge_pages", set_huge_pages, false},
+	{"card", "buffers", set_buffers, false},    {"card", "wire", config_add_wire, true},
+	{"card", "flows", config_set_flows, false}, {"vault", "root", set_root, false},
+	{"vault", "export", set_export, false},	    {"vault", "passphrase_file", set_passphrase_file, false},
+	{"api", "socket", set_api_socket, false},   {"api", "mode", set_api_mode, false},
+	{"api", "group", set_api_group, false},
 };
 
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
@@ -150,7 +173,7 @@ static int on_key(void *context, const char *section, const char *name, const ch
 
 		if (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].name, name) != 0)
 			continue;
-		if ((p->seen & 1u << i) != 0) {
+		if ((p->seen & 1u << i) != 0 && !keys[i].repeats) {
 			fail(p, "\"%s\" is given twice (an indented line continues the one above it)", name);
 			return 0;
 		}

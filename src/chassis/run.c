@@ -283,6 +283,26 @@ static int read_config(struct chassis_config *config, const char *path)
 	return rc;
 }
 
+/* What is said on the command line counts, whatever the file says. */
+static int take_options(struct chassis_config *config, const struct chassis_options *options)
+{
+	const char *wanted = NULL;
+
+	if (options->wire_count > 0)
+		config->wire_count = 0;
+	for (unsigned i = 0; wanted == NULL && i < options->wire_count; i++) {
+		wanted = config_add_wire(config, options->wires[i]);
+		if (wanted != NULL)
+			log_error("--wire must be %s, not \"%s\"", wanted, options->wires[i]);
+	}
+	if (wanted == NULL && options->flows != NULL) {
+		wanted = config_set_flows(config, options->flows);
+		if (wanted != NULL)
+			log_error("--flows must be %s, not \"%s\"", wanted, options->flows);
+	}
+	return wanted == NULL ? 0 : -1;
+}
+
 static int take_state_dir(struct chassis *c, const char *path)
 {
 	pid_t holder = 0;
@@ -301,19 +321,20 @@ static int take_state_dir(struct chassis *c, const char *path)
 	return c->lock < 0 ? c->lock : 0;
 }
 
-int chassis_run(const char *state_dir, const char *config_path)
+int chassis_run(const struct chassis_options *options)
 {
 	struct chassis *c = calloc(1, sizeof(*c));
 	int exit_status = 1;
 
 	log_open("outboard", getenv("OUTBOARD_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-	if (c == NULL || read_config(&c->config, config_path) != 0 || take_state_dir(c, state_dir) != 0)
+	if (c == NULL || read_config(&c->config, options->config_path) != 0 || take_options(&c->config, options) != 0 ||
+	    take_state_dir(c, options->state_dir) != 0)
 		goto free;
 	raise_limits();
 	c->signals = open_signals();
 	if (c->signals < 0)
 		goto unlock;
-	if (children_prepare(&c->children, state_dir, &c->config) != 0)
+	if (children_prepare(&c->children, options->state_dir, &c->config) != 0)
 		goto release;
 	c->notify = notify_socket_open(c->children.notify_path);
 	if (c->notify < 0) {

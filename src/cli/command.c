@@ -211,13 +211,17 @@ static int global_option(struct cli *cli, int which)
 static int own_option(struct cli *cli, unsigned index)
 {
 	const struct cli_option *o = &cli->command->options[index];
+	struct cli_value *value = &cli->value[index];
 	char what[64];
 
 	snprintf(what, sizeof(what), "--%s", o->name);
-	if (cli->value[index].text != NULL)
+	if (value->text != NULL && o->need != CLI_REPEATED)
 		return cli_usage(cli, "%s is given twice", what);
-	cli->value[index].text = o->type == CLI_FLAG ? "" : optarg;
-	return value_check(cli, o->type, what, o->metavar, cli->value[index].text, &cli->value[index].number);
+	if (value->count == CLI_REPEATS_MAX)
+		return cli_usage(cli, "%s is given more than %d times", what, CLI_REPEATS_MAX);
+	value->all[value->count] = o->type == CLI_FLAG ? "" : optarg;
+	value->text = value->all[0];
+	return value_check(cli, o->type, what, o->metavar, value->all[value->count++], &value->number);
 }
 
 /* Parses options up to the first other word (no command yet) or all of them. -1, or the exit status. */
@@ -266,7 +270,7 @@ static int arguments_parse(struct cli *cli, int argc, char **argv)
 			return status;
 	}
 	for (unsigned i = 0; i < option_count(command->options); i++)
-		if (command->options[i].required && cli->value[i].text == NULL)
+		if (command->options[i].need == CLI_REQUIRED && cli->value[i].text == NULL)
 			return cli_usage(cli, "--%s is missing", command->options[i].name);
 	return -1;
 }

@@ -16,6 +16,7 @@
 enum {
 	CLI_ARGUMENTS_MAX = 2,
 	CLI_OPTIONS_MAX = 40,
+	CLI_REPEATS_MAX = 64,
 	CLI_EXIT_FAILED = 1,
 	CLI_EXIT_USAGE = 2,
 };
@@ -34,13 +35,16 @@ enum cli_type {
 	CLI_CHOICE, /* one of the words of `metavar`: "raw|qcow2" */
 };
 
+/* Whether an option is given: tables say false or true, or that it may be given several times. */
+enum cli_need { CLI_OPTIONAL = false, CLI_REQUIRED = true, CLI_REPEATED };
+
 struct cli_option {
 	const char *name; /* long name, without its dashes; NULL ends a table */
 	char letter;	  /* short name, or 0 */
 	enum cli_type type;
 	const char *metavar;
 	const char *help;
-	bool required;
+	enum cli_need need;
 };
 
 struct cli_argument {
@@ -62,8 +66,10 @@ struct cli_command {
 };
 
 struct cli_value {
-	const char *text; /* NULL: not given */
+	const char *text; /* NULL: not given; the first, of one that repeats */
 	uint64_t number;  /* of CLI_SIZE and CLI_NUMBER */
+	const char *all[CLI_REPEATS_MAX];
+	unsigned count;
 };
 
 struct cli {

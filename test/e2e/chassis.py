@@ -130,6 +130,20 @@ class Start(ChassisTest):
         self.assertEqual(self.stop(process), 0)
         self.assert_nothing_left()
 
+    def test_wires_and_flows(self):
+        """Of the file, or of the command line instead."""
+        wires = [f"address=192.0.2.{i}/24;device=net_tap{i}" for i in range(1, 4)]
+        config = f"[card]\nwire = {wires[0]}\nwire = {wires[1]}\nflows = 4096\n"
+        ends = (["--wire", wires[0], "--wire", wires[1], "--flows", "4096"], ["--wire", wires[2], "--flows", "2048"])
+        for arguments, end in (([], ends[0]), (["--wire", wires[2], "--flows", "2048"], ends[1])):
+            process = self.run_ready(*arguments, config=config)
+            self.assertEqual(self.starts("outboard-card")[-1]["argv"][-len(end):], end)
+            self.assertEqual(self.stop(process), 0)
+        for arguments, part in ((["--wire", "eth0"], "--wire must be a wire such as"), (["--flows", "5"], "--flows must be a number of flows"),
+                                ([a for i in range(5) for a in ("--wire", "device=net_null")], "at most 4 times")):
+            self.assertEqual(self.run_chassis(*arguments).wait(PATIENCE_S), 1)
+            self.assertIn(part, self.log())
+
     def test_channels_connect_the_right_two(self):
         process = self.run_ready()
 

@@ -76,7 +76,7 @@ static void the_packaged_file_shows_valid_lines(void **state)
 			fail_msg("%s: %s", line, error);
 	}
 	fclose(file);
-	assert_true(shown >= 8);
+	assert_true(shown >= 10);
 }
 
 static void comments_and_odd_files(void **state)
@@ -90,6 +90,50 @@ static void comments_and_odd_files(void **state)
 	assert_non_null(strstr(error, "an indented line continues the one above"));
 	assert_int_equal(parse("[card\ncores = 1\n"), -1);
 	assert_non_null(strstr(error, "1: neither a comment"));
+}
+
+static void wires_and_flows(void **state)
+{
+	char text[CONFIG_VALUE_SIZE + 64];
+
+	(void)state;
+	assert_int_equal(parse("\n"), 0);
+	assert_int_equal(config.wire_count, 0);
+	assert_int_equal(config.flows_max, 0);
+	assert_int_equal(parse("[card]\nwire = address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=v0\n"
+			       "flows = 131072\nwire = address=fd00::1/64;device=0000:01:00.0\n"),
+			 0);
+	assert_int_equal(config.wire_count, 2);
+	assert_string_equal(config.wires[0], "address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=v0");
+	assert_string_equal(config.wires[1], "address=fd00::1/64;device=0000:01:00.0");
+	assert_int_equal(config.flows_max, 131072);
+	assert_int_equal(parse("[card]\nwire=device=a\nwire=device=b\nwire=device=c\nwire=device=d\nwire=device=e\n"), -1);
+	assert_non_null(strstr(error, "6: \"wire\" must be given at most 4 times"));
+	assert_int_equal(parse("[card]\nwire = eth1\n"), -1);
+	assert_non_null(strstr(error, "2: \"wire\" must be a wire such as address="));
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const wrong[] = {"0", "1023", "67108865", "1M", "-1"};
+
+		snprintf(text, sizeof(text), "[card]\nflows = %s\n", wrong[i]);
+		assert_int_equal(parse(text), -1);
+		assert_non_null(strstr(error, "2: \"flows\" must be a number of flows from 1024 to 67108864"));
+	}
+	assert_int_equal(parse("[card]\nflows = 1024\nflows = 2048\n"), -1);
+	assert_non_null(strstr(error, "3: \"flows\" is given twice"));
+}
+
+/* What does not fit is refused, not cut: from the command line, too, where no file's line bounds it. */
+static void a_wire_that_is_too_long(void **state)
+{
+	char text[2 * CONFIG_VALUE_SIZE] = "device=";
+
+	(void)state;
+	config_default(&config);
+	memset(text + 7, 'a', CONFIG_VALUE_SIZE - 8);
+	assert_null(config_add_wire(&config, text)); /* 255 characters */
+	strcat(text, "a");
+	assert_non_null(config_add_wire(&config, text));
+	assert_int_equal(config.wire_count, 1);
 }
 
 static void the_first_error_is_told(void **state)
@@ -108,6 +152,8 @@ int main(void)
 		cmocka_unit_test(the_packaged_file_is_the_defaults),
 		cmocka_unit_test(the_packaged_file_shows_valid_lines),
 		cmocka_unit_test(comments_and_odd_files),
+		cmocka_unit_test(wires_and_flows),
+		cmocka_unit_test(a_wire_that_is_too_long),
 		cmocka_unit_test(the_first_error_is_told),
 	};
 
