@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/metrics_print.h"
+
 enum { BUCKET_FIRST_SHIFT = 8, BUCKET_LAST_SHIFT = 34, BUCKET_STEP_SHIFT = 2 }; /* 256 ns to 17 s */
 
-static json_int_t number(const json_t *object, const char *field)
+json_int_t metrics_number(const json_t *object, const char *field)
 {
 	return json_integer_value(json_object_get(object, field));
 }
 
-static const char *text(const json_t *object, const char *field)
+const char *metrics_text_of(const json_t *object, const char *field)
 {
 	const char *value = json_string_value(json_object_get(object, field));
 
@@ -25,7 +27,7 @@ static const char *text(const json_t *object, const char *field)
 
 /* Label values: backslash, quote and newline are escaped. Names of volumes have none of them, but what the card says is not ours.
  */
-static void print_label(FILE *out, const char *value)
+void metrics_print_label(FILE *out, const char *value)
 {
 	for (; *value != '\0'; value++) {
 		if (*value == '\\' || *value == '"')
@@ -37,7 +39,7 @@ static void print_label(FILE *out, const char *value)
 	}
 }
 
-static void print_family(FILE *out, const char *name, const char *type, const char *help)
+void metrics_print_family(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -51,13 +53,14 @@ static void print_seconds(FILE *out, json_int_t duration_ns)
 
 static void print_card(FILE *out, const struct metrics *m)
 {
-	print_family(out, "outboard_card_up", "gauge", "Whether the card answers.");
+	metrics_print_family(out, "outboard_card_up", "gauge", "Whether the card answers.");
 	fprintf(out, "outboard_card_up %d\n", m->card_up && m->stats != NULL);
-	print_family(out, "outboard_card_restarts_total", "counter", "How often another incarnation of the card took over.");
+	metrics_print_family(out, "outboard_card_restarts_total", "counter",
+			     "How often another incarnation of the card took over.");
 	fprintf(out, "outboard_card_restarts_total %lld\n", (long long)m->restarts);
-	print_family(out, "outboard_attachments", "gauge", "Attachments that are desired.");
+	metrics_print_family(out, "outboard_attachments", "gauge", "Attachments that are desired.");
 	fprintf(out, "outboard_attachments %lld\n", (long long)m->attachments);
-	print_family(out, "outboard_volumes", "gauge", "Volumes.");
+	metrics_print_family(out, "outboard_volumes", "gauge", "Volumes.");
 	fprintf(out, "outboard_volumes %zu\n", json_object_size(m->errors));
 }
 
@@ -66,11 +69,12 @@ static void print_volumes(FILE *out, const struct metrics *m)
 	const char *name;
 	json_t *errors;
 
-	print_family(out, "outboard_volume_reported_errors", "gauge",
-		     "Failures of the back end that the card reported since the volume was attached, at most one a second.");
+	metrics_print_family(
+		out, "outboard_volume_reported_errors", "gauge",
+		"Failures of the back end that the card reported since the volume was attached, at most one a second.");
 	json_object_foreach (m->errors, name, errors) {
 		fputs("outboard_volume_reported_errors{volume=\"", out);
-		print_label(out, name);
+		metrics_print_label(out, name);
 		fprintf(out, "\"} %lld\n", (long long)json_integer_value(errors));
 	}
 }
@@ -97,15 +101,15 @@ static void print_devices(FILE *out, const json_t *devices)
 		json_t *device;
 		size_t at;
 
-		print_family(out, c->name, c->type, c->help);
+		metrics_print_family(out, c->name, c->type, c->help);
 		json_array_foreach (devices, at, device) {
 			fprintf(out, "%s{volume=\"", c->name);
-			print_label(out, text(device, "volume"));
+			metrics_print_label(out, metrics_text_of(device, "volume"));
 			fputs("\"} ", out);
 			if (c->duration)
-				print_seconds(out, number(device, c->field));
+				print_seconds(out, metrics_number(device, c->field));
 			else
-				fprintf(out, "%lld\n", (long long)number(device, c->field));
+				fprintf(out, "%lld\n", (long long)metrics_number(device, c->field));
 		}
 	}
 }
@@ -121,9 +125,9 @@ struct stage_labels {
 static void print_labels(FILE *out, const char *name, const struct stage_labels *l, const char *more)
 {
 	fprintf(out, "%s{volume=\"", name);
-	print_label(out, l->volume);
+	metrics_print_label(out, l->volume);
 	fprintf(out, "\",queue=\"%s\",stage=\"", l->queue);
-	print_label(out, l->stage);
+	metrics_print_label(out, l->stage);
 	fprintf(out, "\"%s} ", more);
 }
 
@@ -139,9 +143,9 @@ static void print_counter(FILE *out, const struct counter *c, const struct stage
 {
 	print_labels(out, c->name, l, "");
 	if (c->duration)
-		print_seconds(out, number(stage, c->field));
+		print_seconds(out, metrics_number(stage, c->field));
 	else
-		fprintf(out, "%lld\n", (long long)number(stage, c->field));
+		fprintf(out, "%lld\n", (long long)metrics_number(stage, c->field));
 }
 
 static void print_histogram(FILE *out, const struct counter *unused, const struct stage_labels *l, const json_t *stage)
@@ -169,7 +173,7 @@ static void print_histogram(FILE *out, const struct counter *unused, const struc
 	print_labels(out, "outboard_queue_wait_seconds_bucket", l, ",le=\"+Inf\"");
 	fprintf(out, "%lld\n", (long long)below);
 	print_labels(out, "outboard_queue_wait_seconds_sum", l, "");
-	print_seconds(out, number(stage, "wait_ns"));
+	print_seconds(out, metrics_number(stage, "wait_ns"));
 	print_labels(out, "outboard_queue_wait_seconds_count", l, "");
 	fprintf(out, "%lld\n", (long long)below);
 }
@@ -182,7 +186,7 @@ static void each_stage(FILE *out, const json_t *stages, struct stage_labels labe
 	size_t at;
 
 	json_array_foreach (stages, at, stage) {
-		labels.stage = text(stage, "name");
+		labels.stage = metrics_text_of(stage, "name");
 		print(out, c, &labels, stage);
 	}
 }
@@ -192,7 +196,7 @@ static const char *queue_name(const json_t *queue, char name[24])
 	/* What is left of rings that a guest has given back is one sum. */
 	if (json_is_false(json_object_get(queue, "served")))
 		return "former";
-	snprintf(name, 24, "%lld", (long long)number(queue, "index"));
+	snprintf(name, 24, "%lld", (long long)metrics_number(queue, "index"));
 	return name;
 }
 
@@ -203,7 +207,7 @@ static void print_stages(FILE *out, const json_t *devices, print_stage *print, c
 	char name[24];
 
 	json_array_foreach (devices, at, device) {
-		const char *volume = text(device, "volume");
+		const char *volume = metrics_text_of(device, "volume");
 
 		json_array_foreach (json_object_get(device, "queues"), queue_at, queue)
 			each_stage(out, json_object_get(queue, "stages"),
@@ -228,16 +232,16 @@ static void print_queue_counter(FILE *out, const struct counter *c, const json_t
 	size_t at, queue_at;
 	char name[24];
 
-	print_family(out, c->name, c->type, c->help);
+	metrics_print_family(out, c->name, c->type, c->help);
 	json_array_foreach (devices, at, device) {
 		json_array_foreach (json_object_get(device, "queues"), queue_at, queue) {
 			fprintf(out, "%s{volume=\"", c->name);
-			print_label(out, text(device, "volume"));
+			metrics_print_label(out, metrics_text_of(device, "volume"));
 			fprintf(out, "\",queue=\"%s\"} ", queue_name(queue, name));
 			if (c->duration)
-				print_seconds(out, number(queue, c->field));
+				print_seconds(out, metrics_number(queue, c->field));
 			else
-				fprintf(out, "%lld\n", (long long)number(queue, c->field));
+				fprintf(out, "%lld\n", (long long)metrics_number(queue, c->field));
 		}
 	}
 }
@@ -245,12 +249,12 @@ static void print_queue_counter(FILE *out, const struct counter *c, const json_t
 static void print_queues(FILE *out, const json_t *devices)
 {
 	for (size_t i = 0; i < sizeof(stage_counters) / sizeof(stage_counters[0]); i++) {
-		print_family(out, stage_counters[i].name, stage_counters[i].type, stage_counters[i].help);
+		metrics_print_family(out, stage_counters[i].name, stage_counters[i].type, stage_counters[i].help);
 		print_stages(out, devices, print_counter, &stage_counters[i]);
 	}
 	for (size_t i = 0; i < sizeof(queue_counters) / sizeof(queue_counters[0]); i++)
 		print_queue_counter(out, &queue_counters[i], devices);
-	print_family(out, "outboard_queue_wait_seconds", "histogram", "How long requests waited in the queue.");
+	metrics_print_family(out, "outboard_queue_wait_seconds", "histogram", "How long requests waited in the queue.");
 	print_stages(out, devices, print_histogram, NULL);
 }
 
@@ -263,28 +267,29 @@ static void print_pollers(FILE *out, const json_t *pollers)
 	char field[16];
 	size_t at;
 
-	print_family(out, "outboard_poller_seconds_total", "counter", "Time of a poller's core, by what it did.");
+	metrics_print_family(out, "outboard_poller_seconds_total", "counter", "Time of a poller's core, by what it did.");
 	json_array_foreach (pollers, at, poller) {
 		for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 			snprintf(field, sizeof(field), "%s_ns", times[i]);
 			fprintf(out, "outboard_poller_seconds_total{core=\"%lld\",state=\"%s\"} ",
-				(long long)number(poller, "core"), times[i]);
-			print_seconds(out, number(poller, field));
+				(long long)metrics_number(poller, "core"), times[i]);
+			print_seconds(out, metrics_number(poller, field));
 		}
 	}
-	print_family(out, "outboard_poller_busy_ratio", "gauge", "Share of its time that a poller was busy, since it started.");
+	metrics_print_family(out, "outboard_poller_busy_ratio", "gauge",
+			     "Share of its time that a poller was busy, since it started.");
 	json_array_foreach (pollers, at, poller) {
-		double busy = (double)number(poller, "busy_ns"),
-		       all = busy + (double)number(poller, "idle_ns") + (double)number(poller, "sleep_ns");
+		double busy = (double)metrics_number(poller, "busy_ns"),
+		       all = busy + (double)metrics_number(poller, "idle_ns") + (double)metrics_number(poller, "sleep_ns");
 
-		fprintf(out, "outboard_poller_busy_ratio{core=\"%lld\"} %.6f\n", (long long)number(poller, "core"),
+		fprintf(out, "outboard_poller_busy_ratio{core=\"%lld\"} %.6f\n", (long long)metrics_number(poller, "core"),
 			all > 0 ? busy / all : 0);
 	}
-	print_family(out, "outboard_poller_service_gap_max_seconds", "gauge",
-		     "Longest time that any active queue waited for a visit.");
+	metrics_print_family(out, "outboard_poller_service_gap_max_seconds", "gauge",
+			     "Longest time that any active queue waited for a visit.");
 	json_array_foreach (pollers, at, poller) {
-		fprintf(out, "outboard_poller_service_gap_max_seconds{core=\"%lld\"} ", (long long)number(poller, "core"));
-		print_seconds(out, number(poller, "service_gap_max_ns"));
+		fprintf(out, "outboard_poller_service_gap_max_seconds{core=\"%lld\"} ", (long long)metrics_number(poller, "core"));
+		print_seconds(out, metrics_number(poller, "service_gap_max_ns"));
 	}
 }
 
@@ -302,6 +307,7 @@ char *metrics_text(const struct metrics *m)
 		print_devices(out, json_object_get(m->stats, "devices"));
 		print_queues(out, json_object_get(m->stats, "devices"));
 		print_pollers(out, json_object_get(m->stats, "pollers"));
+		metrics_print_network(out, m->stats);
 	}
 	if (fclose(out) != 0) {
 		free(buffer);

@@ -39,6 +39,24 @@ static void detached(void *context, const struct peer_answer *answer)
 	answered(context, answer, "detach");
 }
 
+/* Of the ENI's VPC; null: as the wire allows. */
+static json_t *mtu_of(struct store *store, const struct uuid *id)
+{
+	struct net_row eni, vpc;
+	json_t *object, *mtu;
+
+	if (store_net_get_by_id(store, id, &eni) < 0)
+		return json_null();
+	net_row_clear(&eni);
+	if (store_net_get_by_id(store, &eni.vpc, &vpc) < 0)
+		return json_null();
+	object = json_loads(vpc.body, 0, NULL);
+	mtu = json_incref(json_object_get(object, "mtu"));
+	json_decref(object);
+	net_row_clear(&vpc);
+	return mtu == NULL ? json_null() : mtu;
+}
+
 void net_attach_start(struct net_attach_call *call)
 {
 	const struct net_attachment_row *row = &call->row;
@@ -47,6 +65,7 @@ void net_attach_start(struct net_attach_call *call)
 	json_object_update_new(message,
 			       json_pack("{s:s,s:I,s:b,s:I}", "kind", net_attachment_names[row->kind], "queues",
 					 (json_int_t)row->queues, "packed", (int)row->packed, "mode", (json_int_t)row->mode));
+	json_object_set_new(message, "mtu", mtu_of(&call->control->store, &row->eni));
 	if (row->uid >= 0)
 		json_object_set_new(message, "uid", json_integer(row->uid));
 	if (row->gid >= 0)

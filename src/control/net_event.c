@@ -58,18 +58,33 @@ static void translate(struct control *control, const char *message, char *out, s
 	out[used < size ? used : size - 1] = '\0';
 }
 
+/* The card begins with whom it means ("subnet 'a': "); so do we, when that is somebody else than whom the request was about. */
+static const char *without_culprit(const char *says, const char *culprit)
+{
+	char begins[NAME_SIZE + 32];
+	size_t length = (size_t)snprintf(begins, sizeof(begins), "%s: ", culprit);
+
+	for (size_t i = 0; i < length; i++)
+		if (begins[i] == '"')
+			begins[i] = '\'';
+	return strncmp(says, begins, length) == 0 ? says + length : says;
+}
+
 void net_failure(struct control *control, struct failure *failure, const struct peer_answer *answer, const char *what)
 {
-	char says[FAILURE_MESSAGE_SIZE / 2], name[NAME_SIZE + 24], blamed[NAME_SIZE + 32] = "";
+	char text[FAILURE_MESSAGE_SIZE / 2], name[NAME_SIZE + 24], blamed[NAME_SIZE + 32] = "";
+	const char *says = text;
 
 	if (answer->outcome != PEER_REFUSED) {
 		card_failure(failure, answer, what);
 		return;
 	}
-	translate(control, answer->message, says, sizeof(says));
-	if (answer->culprit != NULL && name_of(control, answer->culprit, name, sizeof(name)) && strstr(what, name) == NULL &&
-	    strstr(says, name) == NULL)
-		snprintf(blamed, sizeof(blamed), "%s: ", name);
+	translate(control, answer->message, text, sizeof(text));
+	if (answer->culprit != NULL && name_of(control, answer->culprit, name, sizeof(name))) {
+		says = without_culprit(text, name);
+		if (strstr(what, name) == NULL && strstr(says, name) == NULL)
+			snprintf(blamed, sizeof(blamed), "%s: ", name);
+	}
 	failure_set(failure, code_of(answer->code), "Cannot %s: %s%s.", what, blamed, says);
 }
 

@@ -56,23 +56,40 @@ static int read_row(sqlite3_stmt *s, struct net_row *out)
 	return out->body == NULL ? -ENOMEM : 0;
 }
 
+static int read_one(sqlite3_stmt *s, struct net_row *out)
+{
+	int rc = store_step(s);
+
+	if (rc != 1)
+		return rc == 0 ? -ENOENT : rc;
+	rc = read_row(s, out);
+	sqlite3_reset(s);
+	if (rc < 0)
+		net_row_clear(out);
+	return rc;
+}
+
+#define SELECT_OBJECT "SELECT id, kind, name, vpc, item_count, created_s, body, items FROM net_objects "
+
 int store_net_get(struct store *store, enum net_kind kind, const char *name, struct net_row *out)
 {
-	sqlite3_stmt *s = store_statement(store, "SELECT id, kind, name, vpc, item_count, created_s, body, items FROM net_objects "
-						 "WHERE kind = ?1 AND name = ?2");
-	int rc;
+	sqlite3_stmt *s = store_statement(store, SELECT_OBJECT "WHERE kind = ?1 AND name = ?2");
 
 	if (s == NULL)
 		return -ENOMEM;
 	bind_kind(s, 1, kind);
 	sqlite3_bind_text(s, 2, name, -1, SQLITE_STATIC);
-	rc = store_step(s);
-	if (rc == 1) {
-		rc = read_row(s, out);
-		sqlite3_reset(s);
-		return rc;
-	}
-	return rc == 0 ? -ENOENT : rc;
+	return read_one(s, out);
+}
+
+int store_net_get_by_id(struct store *store, const struct uuid *id, struct net_row *out)
+{
+	sqlite3_stmt *s = store_statement(store, SELECT_OBJECT "WHERE id = ?1");
+
+	if (s == NULL)
+		return -ENOMEM;
+	bind_uuid(s, 1, id);
+	return read_one(s, out);
 }
 
 int store_net_find(struct store *store, enum net_kind kind, const char *name, struct uuid *id, struct uuid *vpc)

@@ -36,6 +36,7 @@ struct net_row {
 void net_row_clear(struct net_row *row);
 
 int store_net_get(struct store *store, enum net_kind kind, const char *name, struct net_row *out);
+int store_net_get_by_id(struct store *store, const struct uuid *id, struct net_row *out);
 int store_net_find(struct store *store, enum net_kind kind, const char *name, struct uuid *id, struct uuid *vpc);
 int store_net_name(struct store *store, const struct uuid *id, enum net_kind *kind, char name[NAME_SIZE]);
 /* By name; kind NET_KIND_COUNT: of all kinds. `row` is cleared after each call, but for what the callee has taken out of it. A
