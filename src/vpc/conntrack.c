@@ -36,8 +36,8 @@ enum {
 	TCP_OPTION_END = 0,
 	TCP_OPTION_NOP = 1,
 	TCP_OPTION_SCALE = 3,
-	TCP_SCALE_MAX = 14, /* RFC 7323 2.3 */
-	TCP_SCALE_NONE = FLOW_SCALE_NONE,
+	TCP_SCALE_MAX = 14,  /* RFC 7323 2.3 */
+	TCP_SCALE_NONE = 15, /* none was offered */
 	TCP_WINDOW_MAX = 65535,
 
 	ICMP_ECHO_REQUEST = 8,
@@ -106,12 +106,32 @@ static uint8_t scale_read(const struct packet *p)
 	return TCP_SCALE_NONE;
 }
 
+static uint8_t scale_get(const struct flow *f, unsigned side)
+{
+	return f->tcp_scale >> 4 * side & 15;
+}
+
+static void scale_set(struct flow *f, unsigned side, uint8_t scale)
+{
+	f->tcp_scale = (uint8_t)((f->tcp_scale & ~(15u << 4 * side)) | (unsigned)scale << 4 * side);
+}
+
 /* Windows are scaled only if both sides offered it (RFC 7323 2.2). */
 static uint32_t window_scaled(const struct flow *f, unsigned side, uint32_t window)
 {
-	bool both = f->tcp_scale[FLOW_OUT] != TCP_SCALE_NONE && f->tcp_scale[FLOW_IN] != TCP_SCALE_NONE;
+	uint8_t scale = scale_get(f, side);
 
-	return both ? window << f->tcp_scale[side] : window;
+	return scale != TCP_SCALE_NONE && scale_get(f, side ^ 1u) != TCP_SCALE_NONE ? window << scale : window;
+}
+
+static uint8_t syn_bit(unsigned side)
+{
+	return (uint8_t)(1u << side);
+}
+
+static uint8_t fin_bit(unsigned side)
+{
+	return (uint8_t)(4u << side);
 }
 
 /* The SYN that begins it. The responder's limit is only a window until its first sequence number is known. */
@@ -119,11 +139,10 @@ static void tcp_begin(struct flow *f, const struct packet *p, const struct segme
 {
 	f->state = FLOW_NEW;
 	f->initiator = (uint8_t)s->from;
-	f->tcp_syn = (uint8_t)(1u << s->from);
-	f->tcp_fin = 0;
+	f->tcp_seen = syn_bit(s->from);
 	f->tcp_other = 0;
-	f->tcp_scale[s->from] = scale_read(p);
-	f->tcp_scale[s->to] = TCP_SCALE_MAX;
+	scale_set(f, s->from, scale_read(p));
+	scale_set(f, s->to, TCP_SCALE_MAX);
 	f->tcp_end[s->from] = f->tcp_limit[s->from] = s->end;
 	f->tcp_acked[s->from] = s->seq + 1;
 	f->tcp_end[s->to] = f->tcp_acked[s->to] = 0;
@@ -136,8 +155,8 @@ static void tcp_answer(struct flow *f, const struct packet *p, const struct segm
 	uint32_t window = f->tcp_limit[s->from];
 
 	f->state = FLOW_REPLIED;
-	f->tcp_syn |= (uint8_t)(1u << s->from);
-	f->tcp_scale[s->from] = scale_read(p);
+	f->tcp_seen |= syn_bit(s->from);
+	scale_set(f, s->from, scale_read(p));
 	f->tcp_end[s->from] = s->end;
 	f->tcp_acked[s->from] = s->seq + 1;
 	f->tcp_limit[s->from] = later(s->end, s->seq + 1 + window);
@@ -158,9 +177,8 @@ static bool tcp_renews(const struct flow *f, const struct segment *s)
 static void tcp_renew(struct flow *f, const struct packet *p, const struct segment *s)
 {
 	f->state = FLOW_NEW;
-	f->tcp_syn = (uint8_t)(1u << s->to);
-	f->tcp_fin = 0;
-	f->tcp_scale[s->to] = f->tcp_other_scale;
+	f->tcp_seen = syn_bit(s->to);
+	scale_set(f, s->to, f->tcp_other_scale);
 	f->tcp_end[s->to] = f->tcp_limit[s->to] = f->tcp_acked[s->to] = f->tcp_other_end;
 	f->tcp_limit[s->from] = f->tcp_other_limit;
 	f->tcp_other = 0;
@@ -170,12 +188,12 @@ static void tcp_renew(struct flow *f, const struct packet *p, const struct segme
 /* Again, or another one: then the first was given up. One that is sent again may have lost its options; what was offered counts. */
 static void tcp_begin_again(struct flow *f, const struct packet *p, const struct segment *s)
 {
-	uint8_t scale = f->tcp_scale[s->from];
+	uint8_t scale = scale_get(f, s->from);
 	bool same = s->seq + 1 == f->tcp_acked[s->from];
 
 	tcp_begin(f, p, s);
-	if (same && f->tcp_scale[s->from] == TCP_SCALE_NONE)
-		f->tcp_scale[s->from] = scale;
+	if (same && scale_get(f, s->from) == TCP_SCALE_NONE)
+		scale_set(f, s->from, scale);
 }
 
 static enum drop_reason tcp_syn(struct flow *f, const struct packet *p, const struct segment *s)
@@ -257,7 +275,7 @@ static enum drop_reason tcp_syn_ack(struct flow *f, const struct packet *p, cons
 /* Only the exact next byte resets: what the other side has acknowledged, or all that was sent (RFC 5961 3.2). */
 static enum drop_reason tcp_reset(struct flow *f, const struct segment *s)
 {
-	bool known = f->tcp_syn & 1u << s->from;
+	bool known = f->tcp_seen & syn_bit(s->from);
 	bool exact = known && (s->seq == f->tcp_end[s->from] || s->seq == f->tcp_acked[s->from]);
 	bool acks = (s->flags & TCP_ACK) && between(f->tcp_acked[s->to], s->ack, f->tcp_end[s->to]);
 
@@ -281,9 +299,10 @@ static enum drop_reason tcp_reset(struct flow *f, const struct segment *s)
 /* The initiator acknowledges the other SYN/ACK that was remembered: that one is it. */
 static void tcp_choose_answer(struct flow *f, const struct segment *s)
 {
-	if (f->state != FLOW_REPLIED || s->from != f->initiator || f->tcp_other != 1 + s->to || s->ack != f->tcp_other_end)
+	if (f->state != FLOW_REPLIED || s->from != f->initiator || f->tcp_other != 1 + s->to || s->ack != f->tcp_other_end ||
+	    !between(f->tcp_acked[s->from], s->seq, f->tcp_limit[s->from]))
 		return;
-	f->tcp_scale[s->to] = f->tcp_other_scale;
+	scale_set(f, s->to, f->tcp_other_scale);
 	f->tcp_end[s->to] = f->tcp_acked[s->to] = f->tcp_other_end;
 	f->tcp_limit[s->to] = f->tcp_other_limit;
 	f->tcp_other = 0;
@@ -302,10 +321,11 @@ static enum drop_reason tcp_segment(struct flow *f, const struct segment *s)
 	if (drop != DROP_NONE || f->state == FLOW_CLOSED)
 		return drop;
 	if (s->flags & TCP_FIN) {
-		f->tcp_fin |= (uint8_t)(1u << s->from);
+		f->tcp_seen |= fin_bit(s->from);
 		f->state = FLOW_CLOSING;
 	}
-	if (f->tcp_fin == 3 && f->tcp_acked[FLOW_OUT] == f->tcp_end[FLOW_OUT] && f->tcp_acked[FLOW_IN] == f->tcp_end[FLOW_IN])
+	if ((f->tcp_seen & fin_bit(FLOW_OUT)) && (f->tcp_seen & fin_bit(FLOW_IN)) &&
+	    f->tcp_acked[FLOW_OUT] == f->tcp_end[FLOW_OUT] && f->tcp_acked[FLOW_IN] == f->tcp_end[FLOW_IN])
 		f->state = FLOW_CLOSED;
 	return DROP_NONE;
 }
@@ -317,7 +337,7 @@ static enum drop_reason tcp_track(struct flow *f, const struct packet *p, enum f
 	segment_read(&s, p, direction);
 	if (f->offload_wire != 0)
 		f->flags |= FLOW_UNSEEN;
-	if (f->tcp_syn == 0) {
+	if (f->tcp_seen == 0) {
 		tcp_begin(f, p, &s);
 		return DROP_NONE;
 	}
@@ -333,9 +353,9 @@ static enum drop_reason tcp_track(struct flow *f, const struct packet *p, enum f
 /* A datagram, or any protocol that is not known here: an answer, and then the first side again, make it a stream. */
 static void datagram_track(struct flow *f, enum flow_direction direction)
 {
-	if (direction != f->initiator && f->state == FLOW_NEW)
+	if (f->state == FLOW_NEW && direction != f->initiator)
 		f->state = FLOW_REPLIED;
-	else if (direction == f->initiator && f->state == FLOW_REPLIED)
+	else if (f->state == FLOW_REPLIED && direction == f->initiator)
 		f->state = FLOW_ESTABLISHED;
 }
 
@@ -381,7 +401,7 @@ enum drop_reason flow_track(struct flow *f, const struct packet *p, enum flow_di
 			return drop;
 		f->tcp_flags |= p->layers.tcp_flags;
 	} else if (f->key.protocol != IPPROTO_TCP) {
-		if (direction != f->initiator && is_echo_request(&p->layers))
+		if (is_echo_request(&p->layers) && direction != f->initiator)
 			return DROP_ICMP_UNRELATED;
 		datagram_track(f, direction);
 	}

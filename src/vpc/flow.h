@@ -95,17 +95,18 @@ struct flow_counters {
  */
 struct flow {
 	struct flow_key key;
-	uint32_t generation; /* of the endpoint's policy when it was decided; written last */
-	uint32_t seen_ms;    /* of the table's clock, wraps */
-	uint32_t timeout_ms; /* in its present state */
-	uint8_t state;	     /* enum flow_state */
-	uint8_t initiator;   /* enum flow_direction: who began; set by who inserts, before the first flow_track() */
-	uint8_t tcp_flags;   /* ORed, for flow logs */
-	uint8_t flags;	     /* enum flow_flag */
+	uint32_t generation;  /* of the endpoint's policy when it was decided; written last */
+	uint32_t seen_ms;     /* of the table's clock, wraps */
+	uint32_t timeout_ms;  /* in its present state */
+	uint16_t incarnation; /* of the endpoint's slot: an endpoint that comes after it has none of its flows */
+	uint8_t state;	      /* enum flow_state */
+	uint8_t flags;	      /* enum flow_flag */
 
 	struct flow_action out;
-	uint8_t tcp_scale[2];
-	uint8_t tcp_syn, tcp_fin;	   /* bit a direction */
+	uint8_t initiator;		   /* enum flow_direction: who began; set by who inserts, before the first flow_track() */
+	uint8_t tcp_flags;		   /* ORed, for flow logs */
+	uint8_t tcp_scale;		   /* four bits a direction */
+	uint8_t tcp_seen;		   /* SYN, FIN: a bit a direction each */
 	struct flow_counters counters_out; /* since the last flow-log record */
 	uint32_t tcp_end[2];		   /* behind the last byte it sent */
 	uint32_t tcp_limit[2];		   /* behind the last byte it may send: the other side's acknowledgement and window */
@@ -113,7 +114,7 @@ struct flow {
 
 	struct flow_action in;
 	uint16_t public_port;
-	uint16_t incarnation; /* of the endpoint's slot: an endpoint that comes after it has none of its flows */
+	uint16_t reserved;
 	struct flow_counters counters_in;
 	struct net_address public_address; /* NAT gateway, elastic IP */
 	uint32_t allowed_group;		   /* slot of the security group whose rule let it in or out; UINT32_MAX: none needed */
@@ -133,8 +134,6 @@ struct flow {
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(offsetof(struct flow, out) == 64 && offsetof(struct flow, in) == 128 && offsetof(struct flow, created_ms) == 192,
 	      "each direction has its line");
-
-enum { FLOW_SCALE_NONE = 15 }; /* tcp_scale: none was offered */
 
 enum flow_flag {
 	FLOW_HAS_ALIAS = 1,
@@ -157,8 +156,13 @@ uint32_t flow_hash(const struct flow_table *t, const struct flow_key *key); /* n
 void flow_prefetch(const struct flow_table *t, uint32_t hash);		    /* the bucket */
 /* FLOW_NONE, or the index. With FLOW_ZONE_OUTSIDE keys it finds aliases. */
 uint32_t flow_find(const struct flow_table *t, const struct flow_key *key, uint32_t hash);
-/* All of a batch, overlapped; the lines of what is found are on their way or there. hashes are filled as well. */
+/* All of a batch, overlapped; what an outbound packet touches is on its way. hashes are filled as well. */
 void flow_find_batch(const struct flow_table *t, const struct flow_key *keys, unsigned count, uint32_t *hashes, uint32_t *indices);
+/* And of a flow that was found, what an inbound packet touches: for the inbound ones of a batch, before the first is looked at. */
+static inline void flow_prefetch_in(const struct flow *f)
+{
+	__builtin_prefetch(&f->in, 1);
+}
 struct flow *flow_at(const struct flow_table *t, uint32_t index); /* of any index that was ever given out */
 /* A new one, zeroed but for key, hash, state FLOW_NEW and created/seen/logged. FLOW_NONE: the table is full. The key is not there
  * yet, and its zone is not FLOW_ZONE_OUTSIDE. */

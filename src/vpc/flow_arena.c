@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum {
+	FLOW_SCALE_MAX = 15, /* four bits */
 	PAGE_BYTES = 4096,
 	HUGE_BYTES = 2 << 20,
 	BUCKETS_MIN = 16,
@@ -107,9 +108,8 @@ static int arena_begin(struct flow_arena_header *h, const struct flow_arena_head
 static bool record_is_sane(const struct flow_table *t, const struct flow *f)
 {
 	return f->state >= FLOW_NEW && f->state <= FLOW_CLOSED && f->initiator <= FLOW_IN && f->out.verdict <= FLOW_REFUSED &&
-	       f->in.verdict <= FLOW_REFUSED && f->tcp_scale[0] <= FLOW_SCALE_NONE && f->tcp_scale[1] <= FLOW_SCALE_NONE &&
-	       f->tcp_other <= 1 + FLOW_IN && f->tcp_other_scale <= FLOW_SCALE_NONE && f->key.zone != FLOW_ZONE_OUTSIDE &&
-	       f->hash == flow_hash(t, &f->key);
+	       f->in.verdict <= FLOW_REFUSED && f->tcp_other <= 1 + FLOW_IN && f->tcp_other_scale <= FLOW_SCALE_MAX &&
+	       f->key.zone != FLOW_ZONE_OUTSIDE && f->hash == flow_hash(t, &f->key);
 }
 
 static bool record_take_over(struct flow_table *t, uint32_t index)

@@ -16,7 +16,8 @@
 
 enum {
 	DISPLACE_STEPS_MAX = 128,
-	SWEEP_AHEAD = 8, /* records that are fetched before they are looked at */
+	FIND_AHEAD = 8,	 /* buckets, and */
+	SWEEP_AHEAD = 8, /* records, that are fetched before they are looked at */
 };
 
 static uint32_t bucket_first(const struct flow_table *t, uint32_t hash)
@@ -110,27 +111,34 @@ uint32_t flow_find(const struct flow_table *t, const struct flow_key *key, uint3
 	return index != FLOW_NONE ? index : bucket_find(t, bucket_second(t, hash), key, hash);
 }
 
-/* Three passes, each of which asks for the memory that the next one reads: buckets, records. What the first bucket does not have, or
- * has under another key with the same hash, is looked for in the ordinary way. */
+/* The record that the first bucket has under this hash, on its way into the cache; 0: none, and the second bucket is. */
+static uint32_t bucket_candidate(const struct flow_table *t, uint32_t hash)
+{
+	const struct flow_bucket *b = &t->buckets[bucket_first(t, hash)];
+	unsigned mask = bucket_match(b, hash);
+	uint32_t index;
+
+	if (mask == 0) {
+		__builtin_prefetch(&t->buckets[bucket_second(t, hash)]);
+		return 0;
+	}
+	index = b->indices[__builtin_ctz(mask)];
+	__builtin_prefetch(&t->flows[index].key, 1);
+	__builtin_prefetch(&t->flows[index].out, 1);
+	return index;
+}
+
+/* Buckets are asked for some packets ahead, records a whole batch ahead, so that misses overlap. What the first bucket does not have,
+ * or has under another key with the same hash, is looked for in the ordinary way. */
 void flow_find_batch(const struct flow_table *t, const struct flow_key *keys, unsigned count, uint32_t *hashes, uint32_t *indices)
 {
-	for (unsigned i = 0; i < count; i++) {
-		hashes[i] = flow_hash(t, &keys[i]);
-		flow_prefetch(t, hashes[i]);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		const struct flow_bucket *b = &t->buckets[bucket_first(t, hashes[i])];
-		unsigned mask = bucket_match(b, hashes[i]);
-
-		if (mask == 0) {
-			indices[i] = 0;
-			__builtin_prefetch(&t->buckets[bucket_second(t, hashes[i])]);
-			continue;
+	for (unsigned i = 0; i < count + FIND_AHEAD; i++) {
+		if (i < count) {
+			hashes[i] = flow_hash(t, &keys[i]);
+			flow_prefetch(t, hashes[i]);
 		}
-		indices[i] = b->indices[__builtin_ctz(mask)];
-		__builtin_prefetch(&t->flows[indices[i]].key, 1);
-		__builtin_prefetch(&t->flows[indices[i]].out, 1);
-		__builtin_prefetch(&t->flows[indices[i]].in, 1);
+		if (i >= FIND_AHEAD)
+			indices[i - FIND_AHEAD] = bucket_candidate(t, hashes[i - FIND_AHEAD]);
 	}
 	for (unsigned i = 0; i < count; i++)
 		if (indices[i] == 0 || !flow_is(&t->flows[indices[i]], &keys[i]))
