@@ -50,12 +50,11 @@ failed:
 	return rc;
 }
 
-void model_free(struct model *model)
+static void objects_free(struct model *model)
 {
-	if (model == NULL)
-		return;
-	if (model->change != NULL)
-		model_change_cancel(model->change);
+	for (unsigned kind = 0; kind < NET_KIND_COUNT; kind++)
+		list_for_each_safe (node, after, &model->objects[kind])
+			version_uninstall(model, object_of(node)->now);
 	for (unsigned kind = 0; kind < NET_KIND_COUNT; kind++) {
 		list_for_each_safe (node, after, &model->objects[kind]) {
 			model_slot_return(object_of(node)->state.lease);
@@ -63,6 +62,15 @@ void model_free(struct model *model)
 			model_object_remove(model, object_of(node));
 		}
 	}
+}
+
+void model_free(struct model *model)
+{
+	if (model == NULL)
+		return;
+	if (model->change != NULL)
+		model_change_cancel(model->change);
+	objects_free(model);
 	list_for_each_safe (node, after, &model->roots) {
 		list_del(node);
 		model_root_free(list_entry(node, struct policy_root, link));

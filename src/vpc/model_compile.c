@@ -7,8 +7,8 @@
  *	mappings (of an ENI or NAT)	itself, host, group and subnet slots
  *	endpoint			itself, its groups, its subnet, its elastic IPs; and its VPC's being disturbed
  *
- * A VPC is disturbed when somebody in it, or in a peer, went away or moved, or it is encapsulated differently: flows of all its
- * endpoints may have been decided by that. Rather than by following references backwards, dependents are found by going over all
+ * A VPC is disturbed when somebody in it, or in a peer, went away or moved, it is encapsulated differently, or a peering ended: flows
+ * of all its endpoints may have been decided by that. Rather than by following references backwards, dependents are found by going over all
  * objects of a kind and looking at flags of what they refer to: there are few subnets, tables and local endpoints, and no lists to
  * keep. Remote ENIs, of which there are many, are never gone over.
  */
@@ -367,6 +367,13 @@ static void disturb(struct model_change *change, struct object *vpc)
 	vpc->network->disturbed = true;
 }
 
+static void reach(struct model_change *change, struct object *vpc)
+{
+	object_work(change, vpc);
+	vpc->network->reached = true;
+}
+
+/* A peer is reached by what disturbs the other; both by the end of their peering. */
 static void disturb_vpcs(struct model_change *change)
 {
 	list_for_each_safe (node, after, &change->touched[NET_VPC]) {
@@ -381,12 +388,15 @@ static void disturb_vpcs(struct model_change *change)
 			disturb(change, o);
 	}
 	list_for_each_safe (peering_node, peering_after, &change->model->objects[NET_PEERING]) {
-		const struct version *v = object_of(peering_node)->now;
+		const struct object *o = object_of(peering_node);
+		const struct version *v = o->now != NULL ? o->now : o->before;
 
-		if (v == NULL || v->vpc->network->disturbed == v->peer->network->disturbed)
+		if (v == NULL) /* put and deleted in one change */
 			continue;
-		object_work(change, v->vpc->network->disturbed ? v->peer : v->vpc);
-		v->vpc->network->reached = v->peer->network->reached = true;
+		if (o->now == NULL || v->vpc->network->disturbed || v->peer->network->disturbed) {
+			reach(change, v->vpc);
+			reach(change, v->peer);
+		}
 	}
 }
 
