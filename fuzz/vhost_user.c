@@ -162,6 +162,7 @@ static void open_all(struct fuzz *f)
 		.features = UINT64_C(1) << 34 | UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28,
 		.queues_max = QUEUES,
 		.config_size = CONFIG_BYTES,
+		.mtu = 1500,
 		.ops = &ops,
 		.device = f,
 	};

@@ -6,6 +6,8 @@
  * shape. If that fails the ring's read position is put back, and nothing was written or consumed. Used elements are written as
  * frames come, and seen by the driver when flush() shows them, with one index and at most one call.
  *
+ * Tails are moved, not copied: a guest that sends to itself may have a frame and the buffer for it in the same place.
+ *
  * A VMM may start and stop queues at any time, with other features. What is new counts from the put() that sees it; a frame that
  * was prepared for the driver before and does not suit this one is lost, as frames are when a NIC is reset.
  */
@@ -90,7 +92,7 @@ static inline void write_piece(const struct net_queue *q, uint8_t *to, const str
 	copy_small(to, p->head, p->head_bytes);
 	to += p->head_bytes;
 	for (unsigned i = 0; i < p->tail_count; i++) {
-		memcpy(to, p->tail[i].iov_base, p->tail[i].iov_len);
+		memmove(to, p->tail[i].iov_base, p->tail[i].iov_len);
 		to += p->tail[i].iov_len;
 	}
 }
@@ -207,7 +209,7 @@ static void scatter(struct writer *w, const uint8_t *from, size_t bytes)
 
 		if (part > bytes)
 			part = bytes;
-		memcpy((uint8_t *)w->piece->iov_base + w->done_bytes, from, part);
+		memmove((uint8_t *)w->piece->iov_base + w->done_bytes, from, part);
 		from += part;
 		bytes -= part;
 		w->done_bytes += part;
