@@ -11,7 +11,7 @@
 #include "load/net_load_parts.h"
 #include "load/relax.h"
 
-enum { ASK_AGAIN_NS = 200000000, ATTEMPTS = 25 };
+enum { ASK_AGAIN_NS = 200000000, ATTEMPTS = 15 };
 
 __attribute__((format(printf, 2, 3))) static void note(struct net_load *load, const char *format, ...)
 {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_net.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-enum { PENDING_MAX = 512, POLL_MS = 20 }; /* requests come with a kick; only a notice to give waits that long */
+enum { PENDING_MAX = 512, POLL_MS = 20, POLL_NET_MS = 1 }; /* requests come with a kick; only a notice to give waits that long */
 
 /* What this back end keeps in its in-flight region: its own business, the front end only carries it. */
 struct record {
@@ -51,7 +52,7 @@ static uint64_t known_protocol_features(const struct fake_backend *fake)
 	return fake->config.protocol_features &
 	       (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
 		BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
-		BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS));
+		BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | (fake->config.net != NULL ? BIT(VHOST_USER_PROTOCOL_F_MTU) : 0));
 }
 
 static bool receive(struct connection *c, struct incoming *in)
@@ -155,6 +156,19 @@ static void answer_u64(struct connection *c, const struct incoming *in, uint64_t
 	union vhost_user_payload p = {.u64 = value};
 
 	answer(c, in, &p, sizeof(value), -1);
+}
+
+static void answer_net_config(struct connection *c, const struct incoming *in)
+{
+	const struct fake_net *net = c->fake->config.net;
+	struct virtio_net_config config = {.mac = {2, 0, 0, 0, 1, net->number},
+					   .status = net->link_down ? 0 : VIRTIO_NET_S_LINK_UP,
+					   .max_virtqueue_pairs = FAKE_QUEUES / 2,
+					   .mtu = net->mtu};
+	union vhost_user_payload p = {.config_space = in->payload.config_space};
+
+	memcpy(p.config_space.data, (uint8_t *)&config + p.config_space.offset, p.config_space.size);
+	answer(c, in, &p, VHOST_USER_CONFIG_SPACE_HEADER_BYTES + p.config_space.size, -1);
 }
 
 static void answer_config(struct connection *c, const struct incoming *in)
@@ -273,6 +287,9 @@ static bool handle_set(struct connection *c, struct incoming *in)
 	case VHOST_USER_SET_VRING_ENABLE:
 		c->enabled[in->payload.vring_state.index] = in->payload.vring_state.num != 0;
 		return true;
+	case VHOST_USER_NET_SET_MTU:
+		c->fake->config.net->mtu_set = (uint16_t)in->payload.u64;
+		return true;
 	case VHOST_USER_SET_OWNER:
 	case VHOST_USER_SET_VRING_CALL:
 		return true;
@@ -293,10 +310,13 @@ static void handle_get(struct connection *c, const struct incoming *in)
 		answer_u64(c, in, known_protocol_features(c->fake));
 		break;
 	case VHOST_USER_GET_QUEUE_NUM:
-		answer_u64(c, in, FAKE_QUEUES);
+		answer_u64(c, in, c->fake->config.net != NULL ? FAKE_QUEUES / 2 : FAKE_QUEUES); /* pairs of them */
 		break;
 	case VHOST_USER_GET_CONFIG:
-		answer_config(c, in);
+		if (c->fake->config.net != NULL)
+			answer_net_config(c, in);
+		else
+			answer_config(c, in);
 		break;
 	case VHOST_USER_GET_INFLIGHT_FD:
 		get_inflight(c, in);
@@ -474,25 +494,46 @@ static void serve_and_arm(struct connection *c, unsigned q)
 		serve(c, q);
 }
 
+/* All pairs of queues that are there. The rings are polled, but the other side does not know: it kicks. */
+static void serve_net(struct connection *c)
+{
+	bool merge = (c->features & BIT(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+	uint64_t kicks;
+
+	for (unsigned q = 0; q < FAKE_QUEUES && !c->over; q += 2) {
+		if (!c->enabled[q] || !c->enabled[q + 1])
+			continue;
+		for (unsigned i = q; i < q + 2; i++) {
+			ssize_t n = read(c->kick[i], &kicks, sizeof(kicks));
+
+			(void)n;
+			ring_device_want_kicks(&c->rings[i], true);
+		}
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		c->over = !fake_net_serve(c->fake->config.net, &c->rings[q], &c->rings[q + 1], merge);
+	}
+}
+
 static bool serve_connection(struct fake_backend *fake, int socket)
 {
-	struct connection c = {.fake = fake, .socket = socket, .channel = -1, .kick = {-1, -1}};
+	struct connection c = {.fake = fake, .socket = socket, .channel = -1, .kick = {-1, -1, -1, -1}};
 	bool recovered[FAKE_QUEUES] = {false}, stopped = false;
 
 	c.record = calloc(1, sizeof(*c.record));
 	assert(c.record != NULL);
 	while (!c.over && !stopped) {
-		struct pollfd p[2 + FAKE_QUEUES] = {{.fd = socket, .events = POLLIN},
-						    {.fd = fake->stop[0], .events = POLLIN},
-						    {.fd = c.kick[0], .events = POLLIN},
-						    {.fd = c.kick[1], .events = POLLIN}};
+		struct pollfd p[2 + FAKE_QUEUES] = {{.fd = socket, .events = POLLIN},	 {.fd = fake->stop[0], .events = POLLIN},
+						    {.fd = c.kick[0], .events = POLLIN}, {.fd = c.kick[1], .events = POLLIN},
+						    {.fd = c.kick[2], .events = POLLIN}, {.fd = c.kick[3], .events = POLLIN}};
 
-		poll(p, 2 + FAKE_QUEUES, POLL_MS);
+		poll(p, 2 + FAKE_QUEUES, fake->config.net != NULL ? POLL_NET_MS : POLL_MS);
 		stopped = p[1].revents != 0;
 		if (p[0].revents != 0)
 			handle(&c);
 		announce(&c);
-		for (unsigned q = 0; q < FAKE_QUEUES && !c.over; q++) {
+		if (fake->config.net != NULL)
+			serve_net(&c);
+		for (unsigned q = 0; q < FAKE_QUEUES && !c.over && fake->config.net == NULL; q++) {
 			if (!c.enabled[q] || c.kick[q] < 0)
 				continue;
 			if (!recovered[q] && c.record_shared)

@@ -1,6 +1,6 @@
 /*
- * A vhost-user-blk back end for tests, in a thread: well-behaved by default (a RAM disk that outlives connections), and able to
- * break the protocol, the rings or the data in one chosen way.
+ * A vhost-user back end for tests, in a thread: well-behaved by default (a RAM disk that outlives connections, or with `net` a NIC),
+ * and able to break the protocol, the rings or the data in one chosen way.
  */
 #ifndef OUTBOARD_TEST_FAKE_BACKEND_H
 #define OUTBOARD_TEST_FAKE_BACKEND_H
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fake_net.h"
 #include "ring_device.h"
 #include "virtio/vhost_user_proto.h"
 
@@ -38,7 +39,7 @@ enum fake_data_fault {
 	FAKE_DIE,	     /* hangs up with requests in flight */
 };
 
-enum { FAKE_QUEUES = 2, FAKE_DISK_BYTES = 1 << 20, FAKE_SEGMENT_BYTES_MAX = 8192 };
+enum { FAKE_QUEUES = 4, FAKE_DISK_BYTES = 1 << 20, FAKE_SEGMENT_BYTES_MAX = 8192 };
 
 struct fake_backend_config {
 	uint64_t features;	    /* beyond VERSION_1 and PROTOCOL_FEATURES */
@@ -47,6 +48,7 @@ struct fake_backend_config {
 	unsigned fault_request;	    /* vhost-user request that goes wrong */
 	enum fake_protocol_fault protocol_fault;
 	enum fake_data_fault data_fault;
+	struct fake_net *net;	   /* a NIC on this network instead of a disk */
 	unsigned data_fault_after; /* block requests that go well before; FAKE_DIE repeats every so many */
 };
 
