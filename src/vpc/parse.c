@@ -303,7 +303,7 @@ static bool offloads_fit(const struct packet *p)
 {
 	const struct packet_layers *l = &p->layers;
 
-	if (l->fragment != FRAGMENT_NONE || l->l4_header_bytes == 0)
+	if (l->fragment != FRAGMENT_NONE)
 		return false; /* a fragment's checksum is not over the fragment */
 	if ((p->flags & PACKET_NEEDS_CSUM) != 0 &&
 	    (p->csum_start != l->l4_offset || !((l->protocol == IPPROTO_TCP && p->csum_offset == TCP_CHECKSUM_AT) ||

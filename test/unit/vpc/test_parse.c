@@ -157,7 +157,7 @@ static void test_ipv6_extensions(void **state)
 	assert_int_equal(l.protocol, IPPROTO_UDP);
 	assert_int_equal(l.l4_offset, 14 + 40 + 8 + 16);
 	assert_int_equal(l.source_port, htons(1000));
-	d.bytes[IP_AT + 40 + 8] = IPPROTO_HOPOPTS; /* a second one: RFC 8200 4.1 */
+	d.bytes[IP_AT + 40] = IPPROTO_HOPOPTS; /* a second one: RFC 8200 4.1 */
 	assert_int_equal(verdict(&d), DROP_MALFORMED);
 	d = DRAFT(udp6_extensions);
 	d.bytes[IP_AT + 40 + 8 + 1] = 200; /* beyond the packet */

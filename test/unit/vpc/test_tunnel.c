@@ -316,6 +316,16 @@ static void test_refused_carriers(void **state)
 	assert_int_equal(r.p.layers.fragment, FRAGMENT_FIRST);
 	assert_int_equal(tunnel_decapsulate(&r.p, &inner), DROP_MALFORMED);
 	rig_packet_free(&r);
+
+	rig_packet_make(&r, golden_vxlan4, sizeof(golden_vxlan4), UINT16_MAX, 0); /* several datagrams in one, cut anywhere */
+	r.p.flags = PACKET_NEEDS_CSUM;
+	r.p.gso = PACKET_GSO_UDP;
+	r.p.gso_size = 100;
+	r.p.csum_start = 34;
+	r.p.csum_offset = UDP_CHECKSUM_AT;
+	assert_int_equal(packet_parse(&r.p), DROP_NONE);
+	assert_int_equal(tunnel_decapsulate(&r.p, &inner), DROP_MALFORMED);
+	rig_packet_free(&r);
 }
 
 /* What is inside is judged by the parser, with what it finds. */
