@@ -2,7 +2,7 @@
  * What the pipeline costs, without rings and wires: frames of 64 bytes from memory into an ENI, out of it to a wire that only counts,
  * and the other way. Cycles are the pipeline's own (rdtsc around each batch); making the frames is not among them.
  *
- *	micro_vpc [seconds a case]
+ *	micro_vpc [seconds a case] [part of a case's name, as "out, group 100000"]
  *
  * Cases: one group that allows everything out (stateful), or none; 1, 1,024, 100,000 and 1,000,000 flows in random order; batches of
  * 32 and 1; VXLAN out, VXLAN in, between two ENIs of the card; new flows (SYN) as fast as they come, which then age.
@@ -47,6 +47,7 @@ struct bench {
 	uint64_t random;
 	uint32_t serial;
 	double seconds;
+	const char *only; /* NULL: all */
 };
 
 static struct bench bench;
@@ -273,7 +274,11 @@ static void run_case(struct bench *b, const char *name, enum mode mode, uint32_t
 	struct vpc_counters before;
 	uint64_t end, next, put_before;
 	unsigned count = 0;
+	char title[128];
 
+	snprintf(title, sizeof(title), "%s %u batch %u", name, flows, batch);
+	if (b->only != NULL && strstr(title, b->only) == NULL)
+		return;
 	set_policy(b, group);
 	input = mode == MODE_IN ? vpc_wire_input(b->vpc, 0) : b->inputs[0];
 	warm_up(b, input, flows, mode);
@@ -319,6 +324,7 @@ int main(int argc, char **argv)
 	struct vpc_config config = {.flows_max = FLOWS_MAX, .flow_arena_fd = -1, .huge = true, .cookie_key = {1, 2}};
 	static const uint32_t flows[] = {1, 1024, 100000, 1000000};
 
+	b->only = argc > 2 ? argv[2] : NULL;
 	b->seconds = argc > 1 ? strtod(argv[1], NULL) : 1.0;
 	clock_calibrate();
 	config.ticks_per_second = clock_tsc_hz();
