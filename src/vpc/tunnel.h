@@ -38,9 +38,11 @@ struct tunnel_inner {
 	struct net_address outer_source;
 	uint8_t kind;
 };
-/* A parsed frame whose layers are UDP to a tunnel port: pulls the outer headers and parses the inner frame into p->layers.
- * DROP_MALFORMED (also: VXLAN flags without I, Geneve version, critical options (the C bit), inner protocol not Ethernet, a wrong
- * outer UDP checksum that is not 0). */
+/* A parsed frame whose layers are UDP to a tunnel port: pulls the outer headers (and cuts what lies behind the UDP datagram) and
+ * parses the inner frame into p->layers. What was known of checksums is forgotten: it was said of the outer ones. The parser's
+ * reasons, and DROP_MALFORMED for: VXLAN flags without I; a Geneve version, control messages (O), critical options (C), an inner
+ * protocol that is not Ethernet; outer fragments; a wrong outer UDP checksum that is not 0; congestion experienced outside around
+ * what cannot say so inside (RFC 6040 4.2). */
 enum drop_reason tunnel_decapsulate(struct packet *p, struct tunnel_inner *out);
 
 #endif
