@@ -216,7 +216,8 @@ static uint64_t features_of(const struct virtio_net *net, uint8_t flags)
 static void fuzz(uint8_t flags, const uint8_t *writes, unsigned count)
 {
 	static struct virtio_worker *worker;
-	bool packed = (flags & FLAG_PACKED) != 0, pairs = (flags & FLAG_PAIRS) != 0;
+	bool packed = (flags & FLAG_PACKED) != 0;
+	unsigned queues = (flags & FLAG_PAIRS) != 0 ? QUEUES : QUEUES - 1;
 	struct fuzz f = {.input.receive = receive};
 	struct virtio_net_config config = {
 		.mtu = 1500, .pairs_max = 2, .packed_allowed = packed, .input = &f.input, .broken = broken, .context = &f};
@@ -227,7 +228,7 @@ static void fuzz(uint8_t flags, const uint8_t *writes, unsigned count)
 	err |= virtio_net_create(&f.net, &config);
 	assert(err == 0);
 	state.features = features_of(f.net, flags);
-	for (unsigned i = 0; i < QUEUES - !pairs; i++) {
+	for (unsigned i = 0; i < queues; i++) {
 		state.queues[i] =
 			(struct virtqueue_state){.descriptor_user_addr = USER_BASE + i * QUEUE_BYTES,
 						 .driver_user_addr = USER_BASE + i * QUEUE_BYTES + DRIVER_AT,
@@ -239,7 +240,7 @@ static void fuzz(uint8_t flags, const uint8_t *writes, unsigned count)
 		assert(err == 0);
 	}
 	run(&f, writes, count);
-	for (unsigned i = 0; i < QUEUES - !pairs; i++) {
+	for (unsigned i = 0; i < queues; i++) {
 		net_queue_stop(f.queues[i]);
 		net_queue_release(f.queues[i], &state.queues[i]);
 		assert(state.queues[i].broken == (f.broken >> i & 1));

@@ -67,6 +67,7 @@ int virtio_net_queue_start(struct virtio_net *net, struct virtio_worker *worker,
 		goto out;
 	understand(q, state->features);
 	q->ring.copies = worker->copies;
+	q->ring.reads_only = index % 2 == 1;
 	q->net = net;
 	q->worker = worker;
 	q->index = (uint16_t)index;

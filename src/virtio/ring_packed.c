@@ -135,7 +135,7 @@ unsigned ring_packed_peek(struct virtio_ring *r, struct ring_chain *chains, unsi
 
 static uint16_t plain_flags(const struct vring_packed_desc *d)
 {
-	return d->flags & (uint16_t)~(FLAG_AVAIL | FLAG_USED);
+	return d->flags & (uint16_t) ~(FLAG_AVAIL | FLAG_USED);
 }
 
 /* Recognises what needs no table. */
@@ -155,7 +155,7 @@ static inline void plain_table(struct virtio_ring *r, struct ring_chain *c, cons
 	struct vring_packed_desc one = read_packed(table), two = read_packed(table + 1);
 
 	/* 2.8.7: no other flag means anything here. */
-	if ((one.flags & VRING_DESC_F_WRITE) == write && (two.flags & VRING_DESC_F_WRITE) == write)
+	if (r->reads_only || ((one.flags & VRING_DESC_F_WRITE) == write && (two.flags & VRING_DESC_F_WRITE) == write))
 		ring_plain_two(r, c, one.addr, one.len, two.addr, two.len, write != 0);
 }
 
@@ -230,7 +230,7 @@ static bool expand_table(struct virtio_ring *r, const struct vring_packed_desc *
 
 		if (!ring_copy_in(r, &d, reference->addr + i * sizeof(d), sizeof(d)))
 			return ring_break(r, "an indirect table outside the guest's memory");
-		if (!ring_segment_add(r, out, d.addr, d.len, (d.flags & VRING_DESC_F_WRITE) != 0))
+		if (!ring_segment_add(r, out, d.addr, d.len, !r->reads_only && (d.flags & VRING_DESC_F_WRITE) != 0))
 			return false;
 	}
 	return entries != 0;

@@ -99,6 +99,9 @@ struct virtio_ring {
 	bool avail_wrap, used_wrap; /* packed */
 	bool signalled_valid;
 	bool is_packed, event_idx, indirect;
+	/* The owner's: all that is made available is for the device to read. In packed tables WRITE is ignored then: DPDK's driver
+	 * (22.11) leaves it set in the first entry, the net header's. */
+	bool reads_only;
 	struct vring_packed_desc *copies; /* packed: room for [size] descriptors, the caller's */
 
 	/* Packed: the first used descriptor since the last ring_show_used(), which is written there. */
