@@ -201,6 +201,7 @@ static json_t *end_json(const struct bench_net *b, unsigned i)
 	put_real(j, "gbit_per_s", gbit_per_s(b, e->received_bytes));
 	put(j, "others", e->others);
 	put(j, "answered", e->answered);
+	put(j, "unanswered", e->unanswered);
 	put(j, "echoed", e->echoed);
 	put(j, "echo_no_room", e->echo_no_room);
 	put(j, "bad_checksums", e->bad_checksums);

@@ -103,6 +103,7 @@ static void renew(struct net_flows *flows, struct net_flow_turn *turn)
 
 	if (flows->config.tcp && !flows->closing && flows->states[slot] != STATE_NEW) {
 		flows->closing = true;
+		flows->states[slot] = STATE_NEW; /* it is not closed again, should the run end here */
 		name(flows, turn, NET_FLOW_CLOSE, flows->oldest, slot);
 		return;
 	}

@@ -85,6 +85,7 @@ struct net_load_end {
 	uint64_t received, received_bytes; /* everything, while measured */
 	uint64_t others;		   /* neither signed nor connection set-up nor neighbour discovery */
 	uint64_t answered;		   /* ARP, neighbour discovery, connection set-up */
+	uint64_t unanswered;		   /* as well, but all chains for answers were in use */
 	uint64_t echoed, echo_no_room;
 	uint64_t bad_checksums;
 	uint64_t kicks; /* notifications sent, each a system call */

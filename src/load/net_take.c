@@ -102,8 +102,12 @@ static bool take_tcp(struct net_load *load, struct load_end *end, struct load_qu
 		return true;
 	}
 	answer = tcp_answer(load, end, packet);
-	if (answer == 0 || !load_control_take(queue, &chain))
+	if (answer == 0)
 		return true;
+	if (!load_control_take(queue, &chain)) {
+		end->seen->unanswered++;
+		return true;
+	}
 	sequence = (answer & FRAME_SYN) != 0   ? FRAME_SERVER_SEQUENCE
 		   : (answer & FRAME_FIN) != 0 ? FRAME_SERVER_SEQUENCE + 1
 					       : FRAME_CLIENT_SEQUENCE + 2;
@@ -126,8 +130,10 @@ static bool answer_neighbour(struct load_end *end, struct load_queue *queue, con
 	bytes = net_neighbour_answer(&end->plan, end->config->address_count, packet, frame);
 	if (bytes == 0)
 		return false;
-	if (!load_control_take(queue, &chain))
-		return true; /* it will be asked again */
+	if (!load_control_take(queue, &chain)) { /* it will be asked again */
+		end->seen->unanswered++;
+		return true;
+	}
 	memcpy(net_transmit_frame(queue->transmit, chain), frame, bytes);
 	load_control_add(queue, chain, bytes);
 	end->seen->answered++;

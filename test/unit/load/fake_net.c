@@ -22,6 +22,16 @@ void fake_net_stop(struct fake_net *net)
 	pthread_mutex_destroy(&net->lock);
 }
 
+static unsigned waiting(struct fake_net *net)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&net->lock);
+	count = net->tail - net->head;
+	pthread_mutex_unlock(&net->lock);
+	return count;
+}
+
 static void deliver(struct fake_net *to, const uint8_t *data, uint32_t bytes)
 {
 	struct fake_net_frame *frame = malloc(sizeof(*frame) + bytes);
@@ -30,24 +40,27 @@ static void deliver(struct fake_net *to, const uint8_t *data, uint32_t bytes)
 	frame->bytes = bytes;
 	memcpy(frame->data, data, bytes);
 	pthread_mutex_lock(&to->lock);
-	if (to->tail - to->head < FAKE_NET_FRAMES) {
-		to->frames[to->tail++ % FAKE_NET_FRAMES] = frame;
-	} else {
-		to->dropped++;
-		free(frame);
-	}
+	assert(to->tail - to->head < FAKE_NET_FRAMES); /* nobody fetches what has no room */
+	to->frames[to->tail++ % FAKE_NET_FRAMES] = frame;
 	pthread_mutex_unlock(&to->lock);
 }
 
-static struct fake_net_frame *take(struct fake_net *net)
+/* Only the receive side takes, so what it saw first stays first. */
+static struct fake_net_frame *first(struct fake_net *net)
 {
-	struct fake_net_frame *frame = NULL;
+	struct fake_net_frame *frame;
 
 	pthread_mutex_lock(&net->lock);
-	if (net->head != net->tail)
-		frame = net->frames[net->head++ % FAKE_NET_FRAMES];
+	frame = net->head != net->tail ? net->frames[net->head % FAKE_NET_FRAMES] : NULL;
 	pthread_mutex_unlock(&net->lock);
 	return frame;
+}
+
+static void remove_first(struct fake_net *net)
+{
+	pthread_mutex_lock(&net->lock);
+	free(net->frames[net->head++ % FAKE_NET_FRAMES]);
+	pthread_mutex_unlock(&net->lock);
 }
 
 /* Does TCP over IPv4 come as connections? Ports name flows. */
@@ -134,7 +147,7 @@ static void carry(struct fake_net *net, uint8_t *data, uint32_t bytes)
 	}
 	if (due && net->fault == FAKE_NET_RENAME) {
 		net->damaged++;
-		memset(frame + 46, 0xff, 4);
+		memcpy(frame + 46, "\x12\x34\x56\x78", 4);
 	}
 	if (due && net->fault == FAKE_NET_EXCHANGE) {
 		net->exchanged++;
@@ -152,13 +165,21 @@ static void carry(struct fake_net *net, uint8_t *data, uint32_t bytes)
 	}
 }
 
+/* For a frame, its double and an answer, on either side. */
+static bool has_room(struct fake_net *net)
+{
+	enum { ENOUGH = FAKE_NET_FRAMES - 16 };
+
+	return waiting(net) < ENOUGH && (net->peer == NULL || waiting(net->peer) < ENOUGH);
+}
+
 static bool take_transmitted(struct fake_net *net, struct ring_device *ring)
 {
 	static const struct ring_request bad = {.id = 999, .slots = 1};
 	struct ring_request r;
 	const char *why = NULL;
 
-	while (net->fault != FAKE_NET_HANG && ring_device_fetch(ring, &r, &why)) {
+	while (net->fault != FAKE_NET_HANG && has_room(net) && ring_device_fetch(ring, &r, &why)) {
 		uint32_t bytes = 0;
 
 		for (unsigned i = 0; i < r.count; i++) {
@@ -184,8 +205,8 @@ static uint32_t told(const struct fake_net *net, uint32_t bytes)
 	return net->fault == FAKE_NET_LONG ? 1 << 20 : bytes;
 }
 
-/* Into as many buffers as it takes; they are used together, at the end. Without room it is dropped. */
-static void give(struct fake_net *net, struct ring_device *ring, struct fake_net_frame *frame, bool merge)
+/* Into as many buffers as it takes; they are used together, at the end. False: there are not enough now. */
+static bool give(struct fake_net *net, struct ring_device *ring, struct fake_net_frame *frame, bool merge)
 {
 	struct virtio_net_hdr_v1 *header = (struct virtio_net_hdr_v1 *)(void *)frame->data;
 	struct ring_device before = *ring;
@@ -193,21 +214,18 @@ static void give(struct fake_net *net, struct ring_device *ring, struct fake_net
 	const char *why = NULL;
 	unsigned count = 0;
 
-	while (at < frame->bytes && count < FAKE_NET_BUFFERS_MAX && (count == 0 || merge) &&
-	       ring_device_fetch(ring, &net->requests[count], &why)) {
+	while (at < frame->bytes && ring_device_fetch(ring, &net->requests[count], &why)) {
 		uint32_t room = net->requests[count].segments[0].length, left = frame->bytes - at;
 
 		assert(net->requests[count].count == 1 && net->requests[count].segments[0].writable);
+		assert(left <= room || (merge && count + 1 < FAKE_NET_BUFFERS_MAX));
 		written[count] = left < room ? left : room;
 		at += written[count++];
 	}
 	assert(why == NULL);
 	if (at < frame->bytes) {
 		*ring = before;
-		pthread_mutex_lock(&net->lock);
-		net->dropped++;
-		pthread_mutex_unlock(&net->lock);
-		return;
+		return false;
 	}
 	header->num_buffers = (uint16_t)(net->fault == FAKE_NET_NO_BUFFERS ? 0 : count + (net->fault == FAKE_NET_UNFINISHED));
 	if (header->flags == VIRTIO_NET_HDR_F_NEEDS_CSUM || net->fault == FAKE_NET_CSUM)
@@ -218,6 +236,7 @@ static void give(struct fake_net *net, struct ring_device *ring, struct fake_net
 		at += written[i];
 		ring_device_complete(ring, &net->requests[i], told(net, written[i]));
 	}
+	return true;
 }
 
 bool fake_net_serve(struct fake_net *net, struct ring_device *receive, struct ring_device *transmit, bool merge)
@@ -226,10 +245,11 @@ bool fake_net_serve(struct fake_net *net, struct ring_device *receive, struct ri
 
 	if (!take_transmitted(net, transmit))
 		return false;
-	while ((frame = take(net)) != NULL) {
-		if (net->fault != FAKE_NET_UNFINISHED || net->unfinished++ == 0)
-			give(net, receive, frame, merge);
-		free(frame);
+	while ((frame = first(net)) != NULL && (net->fault != FAKE_NET_UNFINISHED || net->unfinished == 0)) {
+		if (!give(net, receive, frame, merge))
+			break;
+		remove_first(net);
+		net->unfinished++;
 	}
 	return true;
 }

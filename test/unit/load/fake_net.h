@@ -3,7 +3,8 @@
  * a peer). Well-behaved by default; breaks one rule, or loses, doubles, exchanges and damages frames, as it is told. A router answers
  * ARP and DHCP when it is asked to.
  *
- * Frames are stored between the two: one back end's thread puts them, the other's takes them.
+ * Frames are stored between the two: one back end's thread puts them, the other's takes them. None is lost for want of room: what the
+ * other side has no room for is not fetched.
  */
 #ifndef OUTBOARD_TEST_FAKE_NET_H
 #define OUTBOARD_TEST_FAKE_NET_H
@@ -50,14 +51,13 @@ struct fake_net {
 	bool link_down;
 	/* What it saw; to be read when its back end has stopped. */
 	unsigned carried, lost, doubled, exchanged, damaged;
-	unsigned dropped; /* no room on the receive side */
 	unsigned syn, fin, rst, data_before_syn, data_after_fin;
 	uint16_t mtu_set; /* by NET_SET_MTU */
 	/* Inside. */
 	uint8_t tcp_state[1 << 16]; /* by source port */
 	uint8_t buffer[FAKE_NET_FRAME_BYTES_MAX], held[FAKE_NET_FRAME_BYTES_MAX];
 	uint32_t held_bytes;
-	unsigned unfinished;
+	unsigned unfinished; /* frames given */
 	struct ring_request requests[FAKE_NET_BUFFERS_MAX];
 	pthread_mutex_t lock;
 	struct fake_net_frame **frames; /* [FAKE_NET_FRAMES], waiting to be received */

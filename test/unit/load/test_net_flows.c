@@ -156,6 +156,26 @@ static void test_tcp_opens_and_closes(void **state)
 	net_flows_free(&flows);
 }
 
+/* The run ends between the good-bye of one flow and the beginning of the next. */
+static void test_no_flow_is_closed_twice(void **state)
+{
+	const uint64_t ms = clock_ns_to_tsc(1000000);
+	struct net_flows flows;
+	struct net_flow_turn turn;
+
+	(void)state;
+	create(&flows, (struct net_flows_config){.flow_count = 2, .new_flows_per_s = 1000, .tcp = true});
+	next(&flows, 0);
+	next(&flows, 0);
+	assert_int_equal(next(&flows, ms + 1000).what, NET_FLOW_CLOSE);
+	net_flows_end(&flows, &turn);
+	assert_int_equal(turn.what, NET_FLOW_CLOSE);
+	assert_int_equal(ntohs(turn.tuple.source_port), 1025);
+	net_flows_end(&flows, &turn);
+	assert_int_equal(turn.what, NET_FLOW_NOTHING);
+	net_flows_free(&flows);
+}
+
 /* A flow that never spoke is not closed; UDP flows end by themselves. */
 static void test_nothing_to_close(void **state)
 {
@@ -305,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_new_flows_take_the_place_of_the_oldest),
 		cmocka_unit_test(test_tcp_opens_and_closes),
 		cmocka_unit_test(test_nothing_to_close),
+		cmocka_unit_test(test_no_flow_is_closed_twice),
 		cmocka_unit_test(test_handshake),
 		cmocka_unit_test(test_established_finds_its_flow),
 		cmocka_unit_test(test_limits),
