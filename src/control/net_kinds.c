@@ -322,6 +322,11 @@ int net_kind_complete(enum net_kind kind, json_t *object, struct failure *failur
 {
 	if (kind == NET_GROUP)
 		allow_egress(object);
+	if (kind == NET_GROUP && json_array_size(json_object_get(object, "rules")) > NET_RULES_MAX)
+		return failure_set(failure, ERROR_LIMIT_REACHED,
+				   "Field \"rules\" must have room for two that let everything out, or for an egress rule of its "
+				   "own: at most %d.",
+				   NET_RULES_MAX);
 	return net_kind_check_whole(kind, object, failure);
 }
 
