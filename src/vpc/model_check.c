@@ -289,7 +289,7 @@ static int check_eip_of_eni(struct model_change *change, const struct object *en
 	if (!has || net_address_is_v4(&mine) != net_address_is_v4(&v->spec.eip.address))
 		return model_fail(change, &v->spec, -EINVAL, "private_address must be an address of eni '%s', and of the same family as the public one",
 				  eni->now->spec.name);
-	for (struct list *node = v->eip_link.next; node != &eni->eips; node = node->next) {
+	for (const struct list *node = eni->eips.next; node != &v->eip_link; node = node->next) { /* those before it had it first */
 		const struct version *other = list_entry(node, struct version, eip_link);
 		struct net_address its = version_eip_private(other);
 
