@@ -14,11 +14,11 @@
 enum {
 	TICK_NS = 1000000,	     /* housekeeping at most every millisecond */
 	CONNECTION_CHECK_TICKS = 10, /* a system call: every 10 ms */
-	DRAIN_QUIET_NS = 100000000,  /* nothing more came for so long */
-	REAP_SHARE = 4,		     /* used chains may stay in the ring until this part of it is taken */
+	QUIET_NS_DEFAULT = 100000000,
+	DRAIN_QUIETS_MAX = 20,
+	REAP_SHARE = 4, /* used chains may stay in the ring until this part of it is taken */
 };
 
-static const uint64_t DRAIN_NS_MAX = 2000000000;
 static const uint64_t CLOSE_NS_MAX = 10000000000;
 
 int load_fail(struct net_load *load, int error, const char *format, ...)
@@ -31,6 +31,13 @@ int load_fail(struct net_load *load, int error, const char *format, ...)
 	return error;
 }
 
+static void reap_all(struct net_load *load, uint64_t now_tsc)
+{
+	for (unsigned i = 0; i < load->end_count; i++)
+		for (unsigned q = 0; q < load->ends[i].queue_count; q++)
+			load_send_reap(&load->ends[i], &load->ends[i].queues[q], now_tsc);
+}
+
 static int check_end(struct net_load *load, struct load_end *end, uint64_t now_tsc)
 {
 	struct vhost_user_client *client = &end->driver->client;
@@ -41,10 +48,8 @@ static int check_end(struct net_load *load, struct load_end *end, uint64_t now_t
 	if (broken != NULL)
 		return load_fail(load, -EPROTO, "%sthe back end broke the rules of the ring, on the %s queue of pair %u: %s", which,
 				 ring % 2 == 0 ? "receive" : "transmit", ring / 2, broken);
-	for (unsigned q = 0; q < end->queue_count; q++) {
-		load_send_reap(end, &end->queues[q], now_tsc);
+	for (unsigned q = 0; q < end->queue_count; q++)
 		in_flight += end->queues[q].transmit->ring.in_flight;
-	}
 	if (in_flight > 0 && now_tsc > end->completed_tsc &&
 	    now_tsc - end->completed_tsc > clock_ns_to_tsc(load->config->stall_ns_max))
 		return load_fail(
@@ -60,6 +65,7 @@ int load_check_health(struct net_load *load, uint64_t now_tsc)
 {
 	int error = 0;
 
+	reap_all(load, now_tsc);
 	for (unsigned i = 0; i < load->end_count && error == 0; i++)
 		error = check_end(load, &load->ends[i], now_tsc);
 	return error;
@@ -98,6 +104,15 @@ static void report_progress(struct net_load *load, uint64_t now_tsc)
 	load->config->progress(load->config->context, sent, received, clock_tsc_to_ns(now_tsc - load->start_tsc));
 }
 
+static bool sent_enough(const struct net_load *load)
+{
+	uint64_t sent = 0;
+
+	for (unsigned i = 0; i < load->end_count; i++)
+		sent += load->result->directions[i].sent;
+	return load->config->packets_max != 0 && sent >= load->config->packets_max;
+}
+
 /* Sends for some time; 0: until interrupted. */
 static int drive(struct net_load *load, uint64_t duration_ns, bool progress)
 {
@@ -108,7 +123,7 @@ static int drive(struct net_load *load, uint64_t duration_ns, bool progress)
 	load->start_tsc = start_tsc;
 	for (unsigned i = 0; i < load->end_count; i++)
 		load->ends[i].due_tsc_q16 = 0;
-	while (error == 0 && now_tsc < end_tsc && !load_interrupted(load)) {
+	while (error == 0 && now_tsc < end_tsc && !load_interrupted(load) && !sent_enough(load)) {
 		if (visit(load, &now_tsc, true) == 0) {
 			relax();
 			now_tsc = clock_tsc();
@@ -127,16 +142,33 @@ static int drive(struct net_load *load, uint64_t duration_ns, bool progress)
 	return error;
 }
 
-/* Until nothing comes any more. */
+/* Everything that was sent is accounted for. */
+static bool all_settled(const struct net_load *load)
+{
+	if (load->replied < load->asked)
+		return false;
+	for (unsigned i = 0; i < load->end_count; i++) {
+		if (net_load_lost(&load->result->directions[i]) > 0)
+			return false;
+		for (unsigned q = 0; q < load->ends[i].queue_count; q++)
+			if (load->ends[i].queues[q].transmit->ring.in_flight > 0)
+				return false;
+	}
+	return true;
+}
+
+/* Until nothing is on its way any more, as far as one can know. */
 static int drain(struct net_load *load)
 {
-	uint64_t now_tsc = clock_tsc(), end_tsc = now_tsc + clock_ns_to_tsc(DRAIN_NS_MAX), next_tick_tsc = now_tsc;
+	uint64_t quiet_tsc = clock_ns_to_tsc(load->config->quiet_ns != 0 ? load->config->quiet_ns : QUIET_NS_DEFAULT);
+	uint64_t now_tsc = clock_tsc(), end_tsc = now_tsc + DRAIN_QUIETS_MAX * quiet_tsc, next_tick_tsc = now_tsc;
 	int error = 0;
 
 	load->arrived_tsc = now_tsc;
-	while (error == 0 && now_tsc < end_tsc && now_tsc - load->arrived_tsc < clock_ns_to_tsc(DRAIN_QUIET_NS)) {
-		if (visit(load, &now_tsc, false) == 0)
-			now_tsc = clock_tsc();
+	while (error == 0 && now_tsc < end_tsc && now_tsc - load->arrived_tsc < quiet_tsc && !all_settled(load)) {
+		visit(load, &now_tsc, false);
+		reap_all(load, now_tsc);
+		now_tsc = clock_tsc();
 		if (now_tsc >= next_tick_tsc) {
 			next_tick_tsc = now_tsc + clock_ns_to_tsc(TICK_NS);
 			error = load_check_health(load, now_tsc);

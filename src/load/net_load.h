@@ -56,7 +56,9 @@ struct net_load_config {
 	bool echo;			  /* send back what comes, addresses and ports swapped; nothing of its own */
 	bool verify;			  /* check every checksum that arrives */
 	uint64_t rate_pps;		  /* of each end that sends; 0: closed loop */
-	uint64_t warmup_ns, duration_ns;  /* duration 0: until interrupted */
+	uint64_t warmup_ns, duration_ns;  /* duration 0: until interrupted, */
+	uint64_t packets_max;		  /* or, when not 0, that many were sent (and the rest of a batch) */
+	uint64_t quiet_ns;		  /* nothing more is on its way when nothing came for so long; 0: a tenth of a second */
 	uint64_t stall_ns_max;		  /* packets in the ring, and none is taken: an error */
 	/* About once a second while measuring; may be NULL. */
 	void (*progress)(void *context, uint64_t sent, uint64_t received, uint64_t elapsed_ns);

@@ -59,8 +59,9 @@ struct net_load {
 	bool tcp, stamped;
 	bool receiving; /* measured: what arrives counts */
 	uint64_t start_tsc;
-	uint64_t arrived_tsc; /* last time that something did */
-	uint8_t *frame;	      /* room for one, to be verified */
+	uint64_t asked, replied; /* TCP: SYN and FIN sent, and what the other side said to them */
+	uint64_t arrived_tsc;	 /* last time that something did */
+	uint8_t *frame;		 /* room for one, to be verified */
 };
 
 static inline bool load_interrupted(const struct net_load *load)

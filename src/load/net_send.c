@@ -151,11 +151,13 @@ static uint32_t build_control(struct net_load *load, struct load_end *end, struc
 	if (turn->what == NET_FLOW_OPEN) {
 		bytes = frame_build_control(frame, &end->plan, &turn->tuple, FRAME_SYN, FRAME_CLIENT_SEQUENCE, 0);
 		d->opened++;
+		load->asked++;
 	} else {
 		uint8_t flags = load->config->close_with_reset ? FRAME_RST | FRAME_ACK : FRAME_FIN | FRAME_ACK;
 
 		bytes = frame_build_control(frame, &end->plan, &turn->tuple, flags, sequence, acked);
 		d->closed++;
+		load->asked += !load->config->close_with_reset;
 	}
 	net_transmit_lay(queue->transmit, chain, bytes);
 	return bytes;

@@ -97,11 +97,13 @@ static bool take_tcp(struct net_load *load, struct load_end *end, struct load_qu
 		return packet->transport_bytes <= packet->payload_offset - packet->transport_offset;
 	if ((packet->tcp_flags & (FRAME_SYN | FRAME_ACK)) == (FRAME_SYN | FRAME_ACK) && end->config->sends) {
 		load_direction(load, load->tag | end->index)->established++;
+		load->replied++;
 		for (unsigned q = 0; q < end->queue_count; q++)
 			net_flows_established(&end->queues[q].flows, &back);
 		return true;
 	}
 	answer = tcp_answer(load, end, packet);
+	load->replied += answer == FRAME_ACK;
 	if (answer == 0)
 		return true;
 	if (!load_control_take(queue, &chain)) {
