@@ -163,3 +163,20 @@ enum drop_reason lane_admit(struct vpc *vpc, struct lane *lane, const struct flo
 		forget(vpc, index);
 	return drop;
 }
+
+/* Whom nobody had in the VPC when the flow was decided may have come since, which is no change of anybody's policy: it is looked for
+ * again, at the price of a new flow. All other refusals stand until the policy changes. */
+enum drop_reason lane_refused(struct vpc *vpc, struct lane *lane, const struct flow_action *action)
+{
+	struct endpoint *e = lane->endpoint;
+	enum drop_reason reason = (enum drop_reason)action->target;
+
+	if (reason != DROP_NO_MAPPING)
+		return reason;
+	if (!meter_take(&e->new_flows, 1, vpc->now_tsc))
+		return DROP_NEW_FLOW_RATE;
+	reason = revalidate(vpc, e, lane->flow);
+	if (reason != DROP_NONE)
+		return reason;
+	return action->verdict == FLOW_REFUSED ? (enum drop_reason)action->target : DROP_NONE;
+}

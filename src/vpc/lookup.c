@@ -56,8 +56,11 @@ static enum drop_reason look_up(struct vpc *vpc, struct lane *lane, const struct
 	}
 	lane->flow = f;
 	lane->action = lane->direction == FLOW_OUT ? &f->out : &f->in;
-	if (UNLIKELY(lane->action->verdict == FLOW_REFUSED))
-		return (enum drop_reason)lane->action->target;
+	if (UNLIKELY(lane->action->verdict == FLOW_REFUSED)) {
+		drop = lane_refused(vpc, lane, lane->action);
+		if (drop != DROP_NONE)
+			return drop;
+	}
 	/* Who claims from inside to be somebody outside, or the other way round, has an address that is not his. */
 	if (lane->direction == FLOW_IN && UNLIKELY((lane->origin == ORIGIN_OUTSIDE) != ((f->flags & FLOW_TRANSLATED) != 0)))
 		return DROP_SPOOFED_IP;

@@ -229,6 +229,7 @@ void lane_drop(struct vpc *vpc, struct lane *lane, enum drop_reason reason);
 
 /* admission.c: the slow path. Sets lane->flow, or says why not. */
 enum drop_reason lane_admit(struct vpc *vpc, struct lane *lane, const struct flow_key *key, uint32_t hash);
+enum drop_reason lane_refused(struct vpc *vpc, struct lane *lane, const struct flow_action *action); /* still? */
 
 /* ---- decide.c: pure ---- */
 struct decide_query {
