@@ -1,5 +1,4 @@
-/* DPDK's environment, once a process. src/vpc/eal_dpdk.c, wire_dpdk.c, offload_dpdk.c are the only files that know DPDK's devices.
- */
+/* DPDK's environment, once a process. Files named so are the only ones that know DPDK's devices. */
 #ifndef OUTBOARD_VPC_EAL_DPDK_H
 #define OUTBOARD_VPC_EAL_DPDK_H
 
@@ -8,18 +7,25 @@
 
 #include "vpc/wire.h"
 
+enum { EAL_MEMORY_MIB_DEFAULT = 64, EAL_LINE_SIZE = 200 };
+
 struct eal_config {
-	int core;	     /* of the network poller: EAL may not pin our threads elsewhere */
-	bool huge;	     /* huge pages where there are any */
+	int core;	     /* of the network poller: EAL's interrupt thread keeps off it, where there is another one */
+	bool huge;	     /* huge pages, if enough of them are free */
 	bool pci;	     /* a wire is a PCI device */
-	unsigned memory_mib; /* for packet buffers without huge pages */
+	unsigned memory_mib; /* for packet buffers; 0: EAL_MEMORY_MIB_DEFAULT */
 };
 
-/* Before the sandbox closes. Restores the calling thread's affinity. 0 or -errno with a sentence. Its log lines go to ours. */
+/* Before the sandbox closes, and before other threads set the environment. Affinity and signal mask of the calling thread are as
+ * before. 0 or -errno with a sentence. DPDK's log lines go to ours. */
 int eal_open(const struct eal_config *config, char *error, size_t error_size);
 void eal_close(void);
+/* The last error or warning that DPDK logged since eal_forget_line(); "" if there was none. Not with other threads in DPDK. */
+const char *eal_last_line(void);
+void eal_forget_line(void);
+
 /* Probes and starts the device of `config`: one receive and one transmit queue. -ENODEV, -EINVAL, ... with a sentence that names
- * the device and what to do. */
+ * the device and what to do. The wire's calls are the poller's; close() comes when no poller has it any more. */
 int wire_dpdk_open(struct wire **out, const struct wire_config *config, unsigned index, char *error, size_t error_size);
 
 #endif

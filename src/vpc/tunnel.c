@@ -31,8 +31,6 @@ enum {
 	GENEVE_CONTROL = 0x80,
 	GENEVE_CRITICAL = 0x40,
 	ETHERTYPE_BRIDGING = 0x6558, /* Transparent Ethernet Bridging */
-	SOURCE_PORT_FIRST = 49152,
-	SOURCE_PORT_MASK = 0x3fff,
 	ECN_MASK = 3,
 };
 
@@ -104,7 +102,7 @@ static uint8_t inner_ecn(const struct packet *p)
 
 void tunnel_encapsulate(const struct tunnel_template *t, uint32_t vni, struct packet *p)
 {
-	uint16_t source_port = (uint16_t)(SOURCE_PORT_FIRST | (p->hash & SOURCE_PORT_MASK)), udp_bytes;
+	uint16_t source_port = tunnel_source_port(p->hash), udp_bytes;
 	uint8_t ecn = inner_ecn(p), *frame;
 
 	udp_bytes = (uint16_t)(packet_bytes(p) + SHIM_BYTES + UDP_BYTES);

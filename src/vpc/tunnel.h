@@ -18,7 +18,14 @@ enum {
 	TUNNEL_OUTER_V4_BYTES = 14 + 20 + 8 + 8,
 	TUNNEL_OUTER_V6_BYTES = 14 + 40 + 8 + 8,
 	TUNNEL_TEMPLATE_BYTES = 72,
+	TUNNEL_SOURCE_PORT_FIRST = 49152,
+	TUNNEL_SOURCE_PORT_MASK = 0x3fff,
 };
+
+static inline uint16_t tunnel_source_port(uint32_t flow_hash)
+{
+	return (uint16_t)(TUNNEL_SOURCE_PORT_FIRST | (flow_hash & TUNNEL_SOURCE_PORT_MASK));
+}
 
 /* [0, bytes): Ethernet, IP, UDP, VXLAN or Geneve base header. */
 struct tunnel_template {
