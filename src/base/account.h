@@ -47,4 +47,17 @@ static inline void account_depart(struct account *a, uint64_t now_tsc, uint32_t 
 	histogram_add(&a->wait, wait_ticks, count);
 }
 
+/* Of a queue that is gone: its counters outlive it in another's. */
+static inline void account_merge(struct account *total, const struct account *a)
+{
+	total->arrivals += a->arrivals;
+	total->departures += a->departures;
+	total->bytes += a->bytes;
+	total->occupancy_ticks += a->occupancy_ticks;
+	total->wait_ticks += a->wait_ticks;
+	if (a->wait_ticks_max > total->wait_ticks_max)
+		total->wait_ticks_max = a->wait_ticks_max;
+	histogram_merge(&total->wait, &a->wait);
+}
+
 #endif
