@@ -58,18 +58,6 @@ void blk_device_queue_broken(void *device, unsigned queue, const char *why)
 
 /* ---- counters ---- */
 
-static void add_account(struct account *total, const struct account *a)
-{
-	total->arrivals += a->arrivals;
-	total->departures += a->departures;
-	total->bytes += a->bytes;
-	total->occupancy_ticks += a->occupancy_ticks;
-	total->wait_ticks += a->wait_ticks;
-	if (a->wait_ticks_max > total->wait_ticks_max)
-		total->wait_ticks_max = a->wait_ticks_max;
-	histogram_merge(&total->wait, &a->wait);
-}
-
 /* Counters outlive their queue; a device that never worked keeps none. */
 static void keep_totals(struct device *d, const struct virtqueue_accounts *a)
 {
@@ -79,8 +67,8 @@ static void keep_totals(struct device *d, const struct virtqueue_accounts *a)
 		d->totals = calloc(1, sizeof(*d->totals));
 	if (d->totals == NULL)
 		return;
-	add_account(&d->totals->ring, &a->ring);
-	add_account(&d->totals->device, &a->device);
+	account_merge(&d->totals->ring, &a->ring);
+	account_merge(&d->totals->device, &a->device);
 	d->totals->kicks_suppressed += a->kicks_suppressed;
 	d->totals->calls_sent += a->calls_sent;
 	d->totals->errors += a->errors;
@@ -89,9 +77,10 @@ static void keep_totals(struct device *d, const struct virtqueue_accounts *a)
 
 /* ---- the device ---- */
 
-static uint64_t features(const struct vhost_device *vhost)
+static void describe(const struct vhost_device *vhost, struct vhost_user_config *config)
 {
-	return virtio_blk_features(device_of(vhost)->blk);
+	config->features = virtio_blk_features(device_of(vhost)->blk);
+	config->config_size = VIRTIO_BLK_CONFIG_BYTES;
 }
 
 static int config_read(struct vhost_device *vhost, uint32_t offset, void *data, uint32_t size)
@@ -156,8 +145,7 @@ static void disconnected(struct vhost_device *vhost)
 
 const struct vhost_device_ops blk_device_ops = {
 	.kind = "volume",
-	.config_bytes = VIRTIO_BLK_CONFIG_BYTES,
-	.features = features,
+	.describe = describe,
 	.config_read = config_read,
 	.config_write = config_write,
 	.queue_start = queue_start,

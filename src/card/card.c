@@ -13,6 +13,7 @@
 #include "base/inherited.h"
 #include "base/log.h"
 #include "card/device.h"
+#include "card/eni.h"
 #include "card/memory_store.h"
 #include "card/sandbox_card.h"
 #include "virtio/discard.h"
@@ -25,10 +26,23 @@ static void signal_ready(struct watch *watch, uint32_t events)
 	(void)events;
 	if (read(watch->fd, &info, sizeof(info)) != sizeof(info) || card->stopping)
 		return;
-	log_info("stopping: detaching %u devices", card->device_count);
+	log_info("stopping: detaching %u devices", card->device_count + card->network.eni_count);
 	notify_send("STOPPING=1");
+	card_stop(card);
+}
+
+void card_stop_when_empty(struct card *card)
+{
+	if (card->stopping && card->device_count + card->network.eni_count == 0)
+		card->loop.stop = true;
+}
+
+void card_stop(struct card *card)
+{
 	card->stopping = true;
 	device_detach_all(card);
+	eni_detach_all(card);
+	card_stop_when_empty(card);
 }
 
 static int open_signals(struct card *card)
@@ -63,6 +77,7 @@ static void tick(void *context)
 	struct card *card = context;
 
 	watchdog_tick(card);
+	network_tick(card);
 	if (++card->ticks % LOOP_TICKS_PER_SECOND != 0)
 		return;
 	vhost_device_tick(card);
@@ -137,6 +152,7 @@ int card_run(struct card *card, const struct card_config *config)
 	list_init(&card->unwraps);
 	for (unsigned i = 0; i < CARD_BUCKETS; i++)
 		list_init(&card->devices[i]);
+	network_init(card, &config->network);
 	card->signals.fd = card->vault.fd = card->control.fd = -1;
 	rc = uuid_generate(&card->incarnation);
 	if (rc < 0)
@@ -152,11 +168,14 @@ int card_run(struct card *card, const struct card_config *config)
 	rc = start_pollers(card);
 	if (rc < 0)
 		goto stop_pollers;
+	rc = network_start(card);
+	if (rc < 0)
+		goto stop_pollers;
 	leave_poller_cores(config);
 	rc = discard_open();
 	if (rc < 0)
 		goto stop_pollers;
-	rc = sandbox_card();
+	rc = sandbox_card(config->network.wire_count > 0);
 	if (rc < 0)
 		goto stop_discard;
 	rc = watch_channels(card);
@@ -170,6 +189,7 @@ stop_discard:
 stop_pollers:
 	while (card->poller_count > 0)
 		poller_stop(&card->pollers[--card->poller_count]);
+	network_stop(card);
 	memory_store_close(card);
 close_loop:
 	loop_close(&card->loop);

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/uuid.h"
 #include "card/loop.h"
+#include "card/network.h"
 #include "card/poller.h"
 
 enum {
@@ -27,6 +28,7 @@ struct card_config {
 	uint64_t buffer_bytes; /* of I/O buffers, a poller */
 	int control_channel;
 	int vault_channel; /* -1: encrypted volumes are refused */
+	struct network_config network;
 };
 
 struct card {
@@ -47,13 +49,16 @@ struct card {
 	struct list unwraps;	/* struct unwrap: asked of the vault, not answered yet */
 	uint64_t unwrap_last_id;
 	uint8_t *unwrap_key; /* secret: the key of an answer, until the volume has copied it */
-	struct list outbox;  /* messages to control that its socket did not take yet */
+	struct network network;
+	struct list outbox; /* messages to control that its socket did not take yet */
 	unsigned outbox_count;
 	unsigned ticks;
 	bool stopping;
 };
 
 int card_run(struct card *card, const struct card_config *config); /* until SIGTERM */
+void card_stop(struct card *card);				   /* detaches everything; then card_run() returns */
+void card_stop_when_empty(struct card *card);			   /* a device is gone */
 
 /* ---- commands.c: the channel to control ---- */
 int commands_open(struct card *card);
@@ -61,6 +66,9 @@ int commands_open(struct card *card);
 void commands_reply(struct card *card, int64_t request_id, json_t *fields);
 void commands_reply_error(struct card *card, int64_t request_id, const char *code, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same for a change of the network: `culprit` is the object at fault; all zeroes: none. */
+void commands_reply_culprit(struct card *card, int64_t request_id, const char *code, const struct uuid *culprit,
+			    const char *message);
 void commands_event(struct card *card, const char *event, json_t *fields);
 json_t *commands_uuid(const struct uuid *id); /* as a JSON string */
 

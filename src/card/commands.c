@@ -86,6 +86,17 @@ void commands_reply_error(struct card *card, int64_t request_id, const char *cod
 				     "message", message));
 }
 
+void commands_reply_culprit(struct card *card, int64_t request_id, const char *code, const struct uuid *culprit,
+			    const char *message)
+{
+	static const struct uuid none;
+	json_t *error = json_pack("{s:s,s:s}", "code", code, "message", message);
+
+	if (memcmp(culprit, &none, sizeof(none)) != 0)
+		json_object_set_new(error, "culprit", commands_uuid(culprit));
+	send_message(card, json_pack("{s:I,s:b,s:o}", "id", (json_int_t)request_id, "ok", 0, "error", error));
+}
+
 void commands_event(struct card *card, const char *event, json_t *fields)
 {
 	json_t *message = fields == NULL ? json_object() : fields;
@@ -111,9 +122,10 @@ static json_t *hello_fields(struct card *card)
 	for (unsigned i = 0; i < CARD_BUCKETS; i++)
 		list_for_each_safe (node, after, &card->devices[i])
 			json_array_append_new(attachments, commands_uuid(&list_entry(node, struct device, link)->volume_id));
-	return json_pack("{s:o,s:s,s:i,s:o,s:o,s:s,s:s,s:b}", "incarnation", commands_uuid(&card->incarnation), "version",
+	return json_pack("{s:o,s:s,s:i,s:o,s:o,s:s,s:s,s:b,s:o}", "incarnation", commands_uuid(&card->incarnation), "version",
 			 OUTBOARD_VERSION, "pid", (int)getpid(), "pollers", pollers, "attachments", attachments, "xts_kernel",
-			 volume_crypt_kernel(), "secret_memory", secret_kind(), "huge_pages", card->config.huge);
+			 volume_crypt_kernel(), "secret_memory", secret_kind(), "huge_pages", card->config.huge, "wires",
+			 network_wires_json(&card->network));
 }
 
 /* ---- what comes in ---- */
@@ -173,7 +185,7 @@ static void do_stats(struct request *r)
 }
 
 static const struct operation own_operations[] = {{"hello", do_hello}, {"stats", do_stats}, {NULL, NULL}};
-static const struct operation *const operations[] = {own_operations, volume_operations};
+static const struct operation *const operations[] = {own_operations, volume_operations, net_operations};
 
 static void run_request(struct card *card, const json_t *body)
 {
@@ -206,8 +218,7 @@ static void control_ready(struct watch *watch, uint32_t events)
 	} else if (rc == -ECONNRESET) {
 		log_error("the channel to control was closed: whoever started the card is gone; stopping");
 		loop_remove(&card->loop, &card->control);
-		card->stopping = true;
-		device_detach_all(card);
+		card_stop(card);
 	} else if (rc != -EAGAIN) {
 		log_warning("a message from control was dropped: %s", strerror(-rc));
 	}

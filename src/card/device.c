@@ -85,8 +85,7 @@ static void device_free(struct device *d)
 	request_answer(card, &d->detach_request, NULL, NULL);
 	free(d->totals);
 	free(d);
-	if (card->stopping && card->device_count == 0)
-		card->loop.stop = true;
+	card_stop_when_empty(card);
 }
 
 static void unbound(struct message *message)
@@ -287,7 +286,7 @@ void device_attach(struct card *card, const struct device_request *request)
 		attach_again(d, request);
 		return;
 	}
-	d = card->device_count >= CARD_DEVICES_MAX || card->stopping ? NULL : calloc(1, sizeof(*d));
+	d = card->device_count + card->network.eni_count >= CARD_DEVICES_MAX || card->stopping ? NULL : calloc(1, sizeof(*d));
 	if (d == NULL) {
 		commands_reply_error(card, request->request_id, "limit", "this card serves no more devices (%u of %d)",
 				     card->device_count, CARD_DEVICES_MAX);
@@ -331,8 +330,6 @@ void device_detach_all(struct card *card)
 	for (unsigned i = 0; i < CARD_BUCKETS; i++)
 		list_for_each_safe (node, after, &card->devices[i])
 			device_close(list_entry(node, struct device, link));
-	if (card->device_count == 0)
-		card->loop.stop = true;
 }
 
 /* ---- changes while attached ---- */

@@ -7,7 +7,7 @@
 
 int fields_refuse(const struct fields *f, const char *field, const char *what)
 {
-	snprintf(f->error, f->error_size, "%sfield \"%s\" %s", f->where == NULL ? "" : f->where, field, what);
+	snprintf(f->error, f->error_size, "field \"%s\" %s", field, what);
 	return -EINVAL;
 }
 

@@ -1,4 +1,4 @@
-/* Fields of JSON objects that control sends, checked one by one: what is wrong is said in a sentence that names object and field. */
+/* Fields of JSON objects that control sends, checked one by one: what is wrong is said in a sentence that names the field. */
 #ifndef OUTBOARD_CARD_FIELDS_H
 #define OUTBOARD_CARD_FIELDS_H
 
@@ -13,7 +13,6 @@ struct fields {
 	const json_t *object;
 	char *error;
 	size_t error_size;
-	const char *where; /* what the object is, before `field "..."`: "eni \"web\", "; NULL: nothing */
 };
 
 /* All: 0, or -EINVAL with a sentence. Numbers and texts that are not required are left as they are when missing or null. */

@@ -14,6 +14,7 @@
 #include "base/size.h"
 #include "card/card.h"
 #include "card/sandbox_card.h"
+#include "card/tap_opener.h"
 #include "virtio/guest_memory.h"
 
 enum { BUFFER_BYTES_DEFAULT = 64 << 20, BUFFER_BYTES_MIN = 4 << 20 };
@@ -164,7 +165,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	clock_calibrate();
-	rc = sandbox_card_privileges();
+	rc = tap_opener_start(&config.network.tap_channel);
+	if (rc == 0)
+		rc = sandbox_card_privileges();
 	if (rc == 0)
 		rc = guest_memory_catch_sigbus();
 	if (rc == 0)

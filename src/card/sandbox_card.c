@@ -28,12 +28,21 @@ static const int calls[] = {
 	SYS_fdatasync, SYS_ioctl, SYS_fcntl, SYS_pread64, SYS_pwrite64, SYS_io_uring_register, SYS_memfd_create, SYS_memfd_secret,
 	SYS_mlock, SYS_munlock, SYS_madvise, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk, SYS_fstatfs, SYS_statfs, SYS_sysinfo,
 	SYS_readlink,
+	/* taps */
+	SYS_readv, SYS_writev,
 	/* vhost-user */
 	SYS_socket, SYS_bind, SYS_listen, SYS_accept4, SYS_connect, SYS_recvmsg, SYS_sendmsg, SYS_recvfrom, SYS_sendto, SYS_shutdown,
 	SYS_eventfd2, SYS_dup, SYS_dup3, SYS_poll, SYS_ppoll, SYS_fchownat, SYS_umask, SYS_getsockopt, SYS_setsockopt,
 	/* the process */
 	SYS_futex, SYS_clock_gettime, SYS_getrandom, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid, SYS_getpid, SYS_tgkill,
 	SYS_exit, SYS_exit_group, SYS_restart_syscall, SYS_sched_yield, SYS_rseq, SYS_set_robust_list, SYS_nanosleep, SYS_clock_nanosleep,
+};
+
+/* What DPDK does on behalf of a wire, where there is one; the devices themselves are open by now. */
+static const int wire_calls[] = {
+	SYS_timerfd_settime, /* its alarms: link state, statistics of some drivers */
+	SYS_getcpu,	     /* rte_lcore_id of a thread that it has not seen */
+	SYS_sched_getaffinity, SYS_sched_setaffinity, /* its interrupt thread, which begins late on a busy machine */
 };
 /* clang-format on */
 
@@ -66,7 +75,12 @@ int sandbox_card_privileges(void)
 	return rc;
 }
 
-int sandbox_card(void)
+int sandbox_card(bool wires)
 {
-	return sandbox_seccomp("outboard-card", calls, sizeof(calls) / sizeof(calls[0]), sandbox_action_from_environment());
+	enum { COUNT = sizeof(calls) / sizeof(calls[0]), WIRE_COUNT = sizeof(wire_calls) / sizeof(wire_calls[0]) };
+	int all[COUNT + WIRE_COUNT];
+
+	memcpy(all, calls, sizeof(calls));
+	memcpy(all + COUNT, wire_calls, sizeof(wire_calls));
+	return sandbox_seccomp("outboard-card", all, wires ? COUNT + WIRE_COUNT : COUNT, sandbox_action_from_environment());
 }

@@ -2,7 +2,10 @@
 #ifndef OUTBOARD_CARD_SANDBOX_CARD_H
 #define OUTBOARD_CARD_SANDBOX_CARD_H
 
+#include <stdbool.h>
+
 int sandbox_card_privileges(void); /* before the first thread: not dumpable, few capabilities, many descriptors */
-int sandbox_card(void);		   /* once the pollers run, before the first byte from outside: the system calls */
+/* Once the pollers run, before the first byte from outside: the system calls, and with wires those that DPDK makes for them. */
+int sandbox_card(bool wires);
 
 #endif

@@ -103,13 +103,16 @@ static void run_add(struct message *message)
 
 	list_init(&s->link);
 	s->spin_ticks = p->spin_min_ticks * 4;
-	s->place = SOURCE_BROKEN; /* nowhere yet */
+	if (s->ops->visit == NULL)
+		s->kick_fd = -1; /* nobody would act on it */
 	if (s->kick_fd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, s->kick_fd, &event) != 0)
 		s->kick_fd = -1; /* nothing that can be waited for: then it is polled */
 	ACCOUNT_SET(p->account.sources, p->account.sources + 1);
 	if (s->ops->disarm != NULL)
 		s->ops->disarm(s);
-	if (s->ops->visit == NULL)
+	if (s->broken_why != NULL)
+		source_mark_broken(s);
+	else if (s->ops->visit == NULL)
 		place(s, SOURCE_PASSIVE, &p->others);
 	else
 		source_activate(s, clock_tsc());

@@ -37,7 +37,15 @@ struct source_ops {
 	bool (*stopped)(const struct source *source); /* after stop: nothing of it is in flight. NULL: at once */
 };
 
-enum source_place { SOURCE_ACTIVE, SOURCE_HELD, SOURCE_ASLEEP, SOURCE_PASSIVE, SOURCE_BROKEN, SOURCE_STOPPING };
+enum source_place {
+	SOURCE_APART /* not the poller's */,
+	SOURCE_ACTIVE,
+	SOURCE_HELD,
+	SOURCE_ASLEEP,
+	SOURCE_PASSIVE,
+	SOURCE_BROKEN,
+	SOURCE_STOPPING
+};
 
 struct source {
 	struct list link;
@@ -64,7 +72,8 @@ struct source {
 	struct message broken;	/* posted once when a rule was broken: `broken.run` is the owner's */
 };
 
-/* (poller) Its other side broke a rule: it is not visited again. From within its own visit or another's; `why` is a constant. */
+/* (poller) Its other side broke a rule: it is not visited again. From within its own visit or another's, and, zeroed, even before
+ * it was added; `why` is a constant. */
 void source_broken(struct source *source, const char *why);
 
 /* (poller) There may be work for it earlier than it said. For a held source; nothing for others. */

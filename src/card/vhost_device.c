@@ -166,14 +166,14 @@ static void connect_vmm(struct vhost_device *d, int socket)
 	struct vhost_user_config config = {
 		.name = d->name,
 		.socket = socket,
-		.features = d->ops->features(d),
 		.queues_max = d->queues_max,
-		.config_size = d->ops->config_bytes,
 		.ops = &vhost_ops,
 		.device = d,
 	};
-	int rc = vhost_user_create(&d->connection, &config);
+	int rc;
 
+	d->ops->describe(d, &config);
+	rc = vhost_user_create(&d->connection, &config);
 	if (rc == 0)
 		rc = loop_add(&d->card->loop, &d->client, socket, EPOLLIN);
 	if (rc < 0) {

@@ -36,8 +36,8 @@ struct vhost_queue {
 
 struct vhost_device_ops {
 	const char *kind; /* for log lines: "volume" */
-	uint32_t config_bytes;
-	uint64_t (*features)(const struct vhost_device *device);
+	/* What the protocol needs to know of a device like this: features, config_size, and what is its kind's. */
+	void (*describe)(const struct vhost_device *device, struct vhost_user_config *config);
 	int (*config_read)(struct vhost_device *device, uint32_t offset, void *data, uint32_t size);	    /* 0 or -errno */
 	int (*config_write)(struct vhost_device *device, uint32_t offset, const void *data, uint32_t size); /* 0 or -errno */
 	/* Makes what serves queue `index`, with source.ops set; the connection is device->connection. 0 or -errno. */
