@@ -41,6 +41,7 @@ int vhost_user_create(struct vhost_user **out, const struct vhost_user_config *c
 	v->protocol_features_offered = vhost_user_protocol_features(config);
 	v->queues_max = config->queues_max;
 	v->queue_num = config->queue_pairs != 0 ? config->queue_pairs : config->queues_max;
+	v->is_paired = config->queue_pairs != 0;
 	v->mtu = config->mtu;
 	v->config_size = config->config_size;
 	v->state.version = DEVICE_STATE_VERSION;

@@ -32,6 +32,7 @@ struct vhost_user {
 	uint32_t config_size;
 	uint16_t queues_max;
 	uint16_t queue_num; /* as GET_QUEUE_NUM tells it */
+	bool is_paired;	    /* a NIC: its VMM may be several (vhost_user_memory.c) */
 	uint16_t mtu;
 
 	/* What is under way. */
@@ -117,6 +118,7 @@ static inline void vhost_user_fd_close(int *fd)
 uint32_t vhost_user_quiesce_all(const struct vhost_user *v, const struct vhost_user_message *m);
 uint32_t vhost_user_quiesce_ring(const struct vhost_user *v,
 				 const struct vhost_user_message *m); /* SET/GET_VRING_BASE, KICK, ... */
+uint32_t vhost_user_quiesce_region(const struct vhost_user *v, const struct vhost_user_message *m); /* ADD/REM_MEM_REG */
 uint32_t vhost_user_quiesce_num(const struct vhost_user *v, const struct vhost_user_message *m);
 uint32_t vhost_user_quiesce_call(const struct vhost_user *v, const struct vhost_user_message *m);
 uint32_t vhost_user_quiesce_enable(const struct vhost_user *v, const struct vhost_user_message *m);

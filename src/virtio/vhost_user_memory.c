@@ -3,6 +3,9 @@
  *
  * Only memfds and files of tmpfs and hugetlbfs are taken: a page of another file system may come from a server (FUSE, NFS) that
  * answers when it likes, and a poller that touches it would stand still for all its devices.
+ *
+ * QEMU has a vhost device for each queue pair of a NIC, and some versions (7.2) tell each region once for each of them. So a region that
+ * is there already may be added to a NIC again, and one that is gone removed again: neither disturbs anything.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,11 +82,6 @@ int vhost_user_get_max_mem_slots(struct vhost_user *v, struct vhost_user_message
 	return vhost_user_reply_u64(v, m, DEVICE_REGIONS_MAX);
 }
 
-int vhost_user_add_mem_reg(struct vhost_user *v, struct vhost_user_message *m)
-{
-	return add_region(v, m, &m->payload.single_region.region, 0);
-}
-
 /* "identified by its guest address, user address and size. The mmap offset is ignored." */
 static uint32_t find_region(const struct device_state *state, const struct vhost_user_region *r)
 {
@@ -96,13 +94,33 @@ static uint32_t find_region(const struct device_state *state, const struct vhost
 	return i;
 }
 
+static bool told_again(const struct vhost_user *v, const struct vhost_user_message *m)
+{
+	bool there = find_region(&v->state, &m->payload.single_region.region) < v->state.region_count;
+
+	return v->is_paired && there == (m->header.request == VHOST_USER_ADD_MEM_REG);
+}
+
+uint32_t vhost_user_quiesce_region(const struct vhost_user *v, const struct vhost_user_message *m)
+{
+	return told_again(v, m) ? 0 : UINT32_MAX;
+}
+
+int vhost_user_add_mem_reg(struct vhost_user *v, struct vhost_user_message *m)
+{
+	return told_again(v, m) ? 0 : add_region(v, m, &m->payload.single_region.region, 0);
+}
+
 int vhost_user_rem_mem_reg(struct vhost_user *v, struct vhost_user_message *m)
 {
 	const struct vhost_user_region *r = &m->payload.single_region.region;
 	struct device_state *state = &v->state;
 	uint32_t slot = find_region(state, r);
-	int rc = slot < state->region_count ? guest_memory_remove(&v->memory, &state->regions[slot]) : -ENOENT;
+	int rc;
 
+	if (told_again(v, m))
+		return 0;
+	rc = slot < state->region_count ? guest_memory_remove(&v->memory, &state->regions[slot]) : -ENOENT;
 	if (rc < 0)
 		return vhost_user_refuse(v, m->header.request, rc, "region at guest address 0x%llx of %llu bytes: %s",
 					 (unsigned long long)r->guest_addr, (unsigned long long)r->size_bytes, strerror(-rc));

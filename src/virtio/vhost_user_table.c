@@ -49,10 +49,10 @@ static const struct vhost_user_rule rules[VHOST_USER_REQUEST_LIMIT] = {
 	RULE(SET_MEM_TABLE, set_mem_table) SIZES(VHOST_USER_MEMORY_TABLE_HEADER_BYTES, TABLE_BYTES), FDS(0, VHOST_USER_REGIONS_MAX),
 		.quiesce = vhost_user_quiesce_all },
 	RULE(GET_MAX_MEM_SLOTS, get_max_mem_slots) .protocol_features = BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) },
-	RULE(ADD_MEM_REG, add_mem_reg) SIZE(REGION_BYTES), FDS(1, 1), .quiesce = vhost_user_quiesce_all,
+	RULE(ADD_MEM_REG, add_mem_reg) SIZE(REGION_BYTES), FDS(1, 1), .quiesce = vhost_user_quiesce_region,
 		.protocol_features = BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) },
 	/* "the back-end MAY accept messages with one file descriptor [and] MUST close it" */
-	RULE(REM_MEM_REG, rem_mem_reg) SIZE(REGION_BYTES), FDS(0, 1), .quiesce = vhost_user_quiesce_all,
+	RULE(REM_MEM_REG, rem_mem_reg) SIZE(REGION_BYTES), FDS(0, 1), .quiesce = vhost_user_quiesce_region,
 		.protocol_features = BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) },
 
 	RULE(SET_VRING_NUM, set_vring_num) SIZE(STATE_BYTES), .index = INDEX_VRING_STATE, .quiesce = vhost_user_quiesce_num },

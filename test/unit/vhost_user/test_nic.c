@@ -118,6 +118,56 @@ static void pairs_on_and_off(void **state)
 	assert_int_equal(r->device.starts, RIG_QUEUES + 2);
 }
 
+static uint64_t region_message(struct rig *r, uint32_t request, const struct vhost_user_single_region *region)
+{
+	rig_send(r, request, RIG_NEED_REPLY, region, sizeof(*region), &r->memory, request == VHOST_USER_ADD_MEM_REG);
+	assert_int_equal(rig_run(r), 0);
+	return rig_reply_u64(r, request);
+}
+
+/* QEMU 7.2 tells a region once for each queue pair. */
+static void regions_told_again(void **state)
+{
+	struct rig *r = *state;
+	struct vhost_user_single_region same = {.region = rig_region()}, other = same;
+
+	rig_reach(r, RIG_NEW, RIG_SERVED);
+	assert_int_equal(region_message(r, VHOST_USER_ADD_MEM_REG, &same), 0);
+	assert_int_equal(r->device.stops, 0);
+	assert_int_equal(vhost_user_memory(r->v)->count, 1);
+	/* Another in its place is refused as ever, and all is served on. */
+	other.region.user_addr += 4096;
+	rig_log_begin();
+	assert_int_not_equal(region_message(r, VHOST_USER_ADD_MEM_REG, &other), 0);
+	rig_log_end(1, "ADD_MEM_REG");
+	assert_int_equal(r->device.running, (1U << RIG_QUEUES) - 1);
+	/* What is not there is gone already. */
+	r->device.stops = 0;
+	assert_int_equal(region_message(r, VHOST_USER_REM_MEM_REG, &other), 0);
+	assert_int_equal(r->device.stops, 0);
+	assert_int_equal(region_message(r, VHOST_USER_REM_MEM_REG, &same), 0);
+	assert_int_equal(r->device.stops, RIG_QUEUES);
+	assert_int_equal(r->device.running, 0);
+	assert_int_equal(region_message(r, VHOST_USER_REM_MEM_REG, &same), 0);
+	assert_int_equal(region_message(r, VHOST_USER_ADD_MEM_REG, &same), 0);
+	assert_int_equal(region_message(r, VHOST_USER_ADD_MEM_REG, &same), 0);
+	assert_int_equal(r->device.running, (1U << RIG_QUEUES) - 1);
+}
+
+/* A disk has one VMM, which knows what it said. */
+static void regions_of_a_disk(void **state)
+{
+	struct rig *r = *state;
+	struct vhost_user_single_region same = {.region = rig_region()}, other = same;
+
+	rig_reach(r, RIG_NEW, RIG_MEMORY);
+	other.region.user_addr += 4096;
+	rig_log_begin();
+	assert_int_not_equal(region_message(r, VHOST_USER_ADD_MEM_REG, &same), 0);
+	assert_int_not_equal(region_message(r, VHOST_USER_REM_MEM_REG, &other), 0);
+	rig_log_end(2, "MEM_REG");
+}
+
 static void link_is_told(void **state)
 {
 	struct rig *r = *state;
@@ -135,8 +185,9 @@ static void link_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		NIC(keeps_no_record), NIC(record_asked_for),   NIC(mtu_is_checked),   NIC(mtu_that_nobody_answers),
-		DISK(mtu_of_a_disk),  NIC(rarp_is_not_spoken), NIC(pairs_on_and_off), NIC(link_is_told),
+		NIC(keeps_no_record),	 NIC(record_asked_for),	  NIC(mtu_is_checked),	 NIC(mtu_that_nobody_answers),
+		DISK(mtu_of_a_disk),	 NIC(rarp_is_not_spoken), NIC(pairs_on_and_off), NIC(link_is_told),
+		NIC(regions_told_again), DISK(regions_of_a_disk),
 	};
 
 	return cmocka_run_group_tests_name("vhost-user NIC", tests, NULL, NULL);
