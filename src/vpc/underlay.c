@@ -132,8 +132,11 @@ static void probe(struct vpc *vpc, struct neighbour *n)
 
 const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const struct net_address *next_hop)
 {
-	struct neighbour *n = find(&vpc->underlay, next_hop, wire->index);
+	struct neighbour *n;
 
+	if (wire->config.has_gateway_mac && net_address_equal(next_hop, &wire->config.gateway))
+		return &wire->config.gateway_mac;
+	n = find(&vpc->underlay, next_hop, wire->index);
 	if (n == NULL) {
 		n = make(&vpc->underlay, next_hop, wire->index, vpc->now_ms);
 		if (n == NULL)

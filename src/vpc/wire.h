@@ -14,8 +14,10 @@ enum { WIRES_MAX = 4 };
 struct wire_config {
 	struct net_prefix address; /* ours on that wire, with the length of its network */
 	bool has_gateway;
+	bool has_gateway_mac;	    /* the gateway is not asked: it answers no ARP or ND */
 	struct net_address gateway; /* next hop to everything else, and to the outside */
-	char device[512];	    /* DPDK devargs: "net_af_packet0,iface=veth0", "net_null0", "0000:3b:00.0" */
+	struct mac gateway_mac;
+	char device[512]; /* DPDK devargs: "net_af_packet0,iface=veth0", "net_null0", "0000:3b:00.0" */
 };
 /* "address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=veth0". -EINVAL with a sentence. */
 int wire_config_parse(const char *text, struct wire_config *out, char *error, size_t error_size);

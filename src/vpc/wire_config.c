@@ -68,8 +68,17 @@ static int field_set(struct wire_config *c, const char *key, const char *value, 
 			return refuse(error, error_size, "gateway=%s: it is not an IPv4 or IPv6 address", value);
 		return 0;
 	}
+	if (strcmp(key, "gateway-mac") == 0) {
+		if (c->has_gateway_mac)
+			return refuse(error, error_size, "gateway-mac= is there twice: a wire has one gateway");
+		c->has_gateway_mac = true;
+		if (mac_parse(value, &c->gateway_mac) != 0)
+			return refuse(error, error_size,
+				      "gateway-mac=%s: it is not the MAC address of a neighbour, such as 02:00:00:00:00:01", value);
+		return 0;
+	}
 	if (strcmp(key, "device") != 0)
-		return refuse(error, error_size, "%s=: a wire has address=, gateway= and device=", key);
+		return refuse(error, error_size, "%s=: a wire has address=, gateway=, gateway-mac= and device=", key);
 	if (c->device[0] != '\0')
 		return refuse(error, error_size, "device= is there twice: a wire has one");
 	if (value[0] == '\0')
@@ -88,6 +97,8 @@ static int whole_check(const struct wire_config *c, char *error, size_t error_si
 		return refuse(error, error_size, "device= is missing: a DPDK device, such as net_af_packet0,iface=eth1");
 	if (!is_unicast(&c->address.address))
 		return refuse(error, error_size, "address=: it is not an address that a host can have");
+	if (!c->has_gateway && c->has_gateway_mac)
+		return refuse(error, error_size, "gateway-mac= is of no use without gateway=");
 	if (!c->has_gateway)
 		return 0;
 	for (unsigned bit = network.length; bit < 128; bit++)

@@ -22,6 +22,12 @@ static void test_good(void **state)
 	net_address_format(&c.gateway, text);
 	assert_string_equal(text, "192.0.2.254");
 	assert_string_equal(c.device, "net_af_packet0,iface=veth0");
+	assert_false(c.has_gateway_mac);
+	assert_int_equal(wire_config_parse("address=192.0.2.1/24;gateway=192.0.2.254;gateway-mac=02:00:00:00:00:fe;device=x", &c, error,
+					   sizeof(error)),
+			 0);
+	assert_true(c.has_gateway_mac);
+	assert_int_equal(c.gateway_mac.bytes[5], 0xfe);
 
 	assert_int_equal(wire_config_parse("device=0000:3b:00.0;address=2001:db8::1/64;", &c, error, sizeof(error)), 0);
 	assert_int_equal(c.address.length, 64);
@@ -61,6 +67,9 @@ static void test_bad(void **state)
 		{"address=192.0.2.1/24;device=x;gateway=192.0.2.1", "own address"},
 		{"address=192.0.2.1/24;device=x;gateway=router", "not an IPv4"},
 		{"address=192.0.2.1/24;device=x;gateway=192.0.2.3;gateway=192.0.2.4", "gateway= is there twice"},
+		{"address=192.0.2.1/24;device=x;gateway=192.0.2.3;gateway-mac=01:00:00:00:00:01", "MAC address of a neighbour"},
+		{"address=192.0.2.1/24;device=x;gateway-mac=02:00:00:00:00:01", "of no use without"},
+		{"address=192.0.2.1/24;device=x;gateway-mac=02:00:00:00:00:01;gateway-mac=02:00:00:00:00:01", "twice"},
 		{"address=192.0.2.1/24;device=x;mtu=1500", "mtu=: a wire has"},
 		{"address=192.0.2.1/24;device", "key=value"},
 		{";;address=192.0.2.1/24;device=x", "key=value"},
