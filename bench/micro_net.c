@@ -302,6 +302,7 @@ static void bench_open(struct bench *b, bool packed, enum shape shape)
 	err |= virtio_net_queue_start(b->net, b->worker, 1, &b->state, &b->guest, -1, clock_tsc(), &b->tx);
 	assert(err == 0);
 	net_queue_disarm(b->tx);
+	net_queue_disarm(b->rx);
 }
 
 static void bench_close(struct bench *b)

@@ -46,12 +46,6 @@ static void understand(struct net_queue *q, uint64_t features)
 	}
 }
 
-static void note_started(struct virtio_net *net, unsigned pair, struct net_queue *q)
-{
-	__atomic_store_n(&net->started[pair], q, __ATOMIC_RELEASE);
-	__atomic_fetch_add(&net->starts, 1, __ATOMIC_RELEASE);
-}
-
 int virtio_net_queue_start(struct virtio_net *net, struct virtio_worker *worker, unsigned index, const struct device_state *state,
 			   const struct guest_memory *memory, int call_fd, uint64_t now_tsc, struct net_queue **out)
 {
@@ -74,10 +68,6 @@ int virtio_net_queue_start(struct virtio_net *net, struct virtio_worker *worker,
 	q->call_fd = call_fd;
 	q->watch.looked_tsc = now_tsc;
 	q->accounts.ring.changed_tsc = now_tsc;
-	if (!net_queue_transmits(q)) {
-		ring_ask_for_no_kick(&q->ring); /* buffers are looked for when a frame comes */
-		note_started(net, index / 2, q);
-	}
 	*out = q;
 	q = NULL;
 out:
@@ -91,38 +81,43 @@ bool net_queue_transmits(const struct net_queue *queue)
 	return queue->index % 2 == 1;
 }
 
-/* (poller) Offloads change here, between two frames: see net_receive.c. */
-void net_receivers_refresh(struct virtio_net *net)
+/* In the order of their pairs, so that the same hash finds the same queue whatever the order in which they came. */
+static void receivers_add(struct virtio_net *net, struct net_queue *q)
 {
-	net->starts_seen = __atomic_load_n(&net->starts, __ATOMIC_ACQUIRE);
-	net->receivers_count = 0;
-	net->sink.offloads = 0;
-	for (unsigned pair = 0; pair < net->pairs_max; pair++) {
-		struct net_queue *q = __atomic_load_n(&net->started[pair], __ATOMIC_ACQUIRE);
+	unsigned at = net->receivers_count++;
 
-		if (q == NULL)
-			continue;
-		net->receivers[net->receivers_count++] = q;
-		net->sink.offloads = q->gives_offloads; /* the same for all of a driver's queues */
-	}
+	for (; at > 0 && net->receivers[at - 1]->index > q->index; at--)
+		net->receivers[at] = net->receivers[at - 1];
+	net->receivers[at] = q;
+	net->sink.offloads = q->gives_offloads; /* the same for all of a driver's queues */
+	q->filled = true;
+}
+
+static void receivers_remove(struct virtio_net *net, struct net_queue *q)
+{
+	unsigned at = 0;
+
+	while (net->receivers[at] != q)
+		at++;
+	for (net->receivers_count--; at < net->receivers_count; at++)
+		net->receivers[at] = net->receivers[at + 1];
+	if (net->receivers_count == 0)
+		net->sink.offloads = 0;
+	q->filled = false;
 }
 
 void net_queue_stop(struct net_queue *queue)
 {
 	struct virtio_net *net = queue->net;
-	unsigned pair = queue->index / 2;
+	uint32_t dirty = UINT32_C(1) << queue->index / 2;
 
-	if (queue->stopping)
-		return;
 	queue->stopping = true;
-	if (net_queue_transmits(queue))
+	if (!queue->filled)
 		return;
-	if ((net->dirty >> pair & 1) != 0) {
-		net->dirty &= ~(UINT32_C(1) << pair);
+	if ((net->dirty & dirty) != 0)
 		net_receive_flush(queue, queue->put_tsc);
-	}
-	note_started(net, pair, NULL);
-	net_receivers_refresh(net);
+	net->dirty &= ~dirty;
+	receivers_remove(net, queue);
 }
 
 bool net_queue_stopped(const struct net_queue *queue)
@@ -177,7 +172,9 @@ bool net_queue_arm(struct net_queue *queue)
 
 void net_queue_disarm(struct net_queue *queue)
 {
-	ring_ask_for_no_kick(&queue->ring);
+	ring_ask_for_no_kick(&queue->ring); /* of a receive queue: buffers are looked for when a frame comes */
+	if (!net_queue_transmits(queue) && !queue->filled && !queue->stopping)
+		receivers_add(queue->net, queue);
 	queue->armed = false;
 }
 

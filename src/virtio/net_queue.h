@@ -7,8 +7,9 @@
  *	net_receive.c	the sink: from packets to the guest's buffers
  *	net_steer.c	which queue pair a flow belongs on
  *
- * Threads. Queues are started by the control thread while others of the device are served. What the poller must know of that
- * (which receive queues there are, and what the driver takes) stands in `started`, and `starts` tells that it changed.
+ * Threads. The control thread starts a queue while others of the device are served, and so touches nothing that they share. A receive
+ * queue joins those that are filled on the poller, between two passes of packets (net_queue_disarm), and leaves them there: what the
+ * sink takes never changes under a frame.
  */
 #ifndef OUTBOARD_VIRTIO_NET_QUEUE_H
 #define OUTBOARD_VIRTIO_NET_QUEUE_H
@@ -66,6 +67,7 @@ struct net_queue {
 	uint8_t takes_gso;	 /* transmit: a bit an enum packet_gso */
 	uint32_t gives_offloads; /* receive: enum sink_offload */
 	bool stopping, armed, told;
+	bool filled; /* receive: it is one of the device's receivers */
 
 	struct ring_watch watch; /* transmit */
 
@@ -87,13 +89,9 @@ struct virtio_net {
 	void (*broken)(void *context, unsigned queue, const char *why);
 	void *context;
 
-	struct net_queue *started[VIRTIO_NET_PAIRS_MAX]; /* atomic: receive queues, by pair; NULL: not served */
-	uint32_t starts;				 /* atomic: counts changes of it */
-
-	/* (poller) What it makes of that. */
-	uint32_t starts_seen;
+	/* (poller) */
 	unsigned receivers_count;
-	struct net_queue *receivers[VIRTIO_NET_PAIRS_MAX]; /* those served, in order */
+	struct net_queue *receivers[VIRTIO_NET_PAIRS_MAX]; /* queues that are filled, by pair */
 	uint32_t dirty;					   /* a bit a pair: put since the last flush */
 };
 
@@ -103,7 +101,6 @@ uint64_t virtio_net_offered(const struct virtio_net_config *config);
 /* net_queue.c */
 bool net_queue_is_broken(struct net_queue *queue); /* tells the owner, once */
 void net_queue_call(struct net_queue *queue);	   /* the guest, if it wants that */
-void net_receivers_refresh(struct virtio_net *net);
 
 /* net_transmit.c */
 struct visit net_transmit(struct net_queue *queue, uint64_t now_tsc);

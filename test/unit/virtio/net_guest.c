@@ -104,6 +104,7 @@ void net_start(struct net_guest *n, unsigned queue)
 	int err = virtio_net_queue_start(n->net, n->worker, queue, &g->state, &g->memory, g->call_fd, n->now, &n->queues[queue]);
 
 	assert(err == 0 && net_queue_transmits(n->queues[queue]) == (queue % 2 == 1));
+	net_queue_disarm(n->queues[queue]);
 }
 
 void net_stop(struct net_guest *n, unsigned queue)

@@ -154,26 +154,19 @@ static void test_headers(void **state)
 	}
 }
 
-/* What a driver did not negotiate it never sees, whatever the pipeline says. */
+/* What a driver did not negotiate it does not see, where it costs nothing to leave it out. (What it would cost, the pipeline does:
+ * offloads, below.) */
 static void test_what_was_not_negotiated(void **state)
 {
 	static const struct {
 		uint64_t without;
 		uint8_t flags, gso;
-		bool arrives;
 		struct virtio_net_header h;
 	} cases[] = {
-		{BIT64(VNET_F_GUEST_CSUM), PACKET_CSUM_VALID, PACKET_GSO_NONE, true, {.num_buffers = 1}},
-		{BIT64(VNET_F_GUEST_CSUM), PACKET_NEEDS_CSUM, PACKET_GSO_NONE, false, {0}},
-		{BIT64(VNET_F_GUEST_TSO4), PACKET_NEEDS_CSUM, PACKET_GSO_TCP4, false, {0}},
-		{BIT64(VNET_F_GUEST_TSO6), PACKET_NEEDS_CSUM, PACKET_GSO_TCP6, false, {0}},
-		{BIT64(VNET_F_GUEST_USO4), PACKET_NEEDS_CSUM, PACKET_GSO_UDP, false, {0}},
-		{BIT64(VNET_F_GUEST_USO6), PACKET_NEEDS_CSUM, PACKET_GSO_UDP, false, {0}},
-		{BIT64(VNET_F_GUEST_CSUM), PACKET_NEEDS_CSUM, PACKET_GSO_TCP4, false, {0}},
+		{BIT64(VNET_F_GUEST_CSUM), PACKET_CSUM_VALID, PACKET_GSO_NONE, {.num_buffers = 1}},
 		{BIT64(VNET_F_GUEST_ECN),
 		 PACKET_NEEDS_CSUM,
 		 PACKET_GSO_TCP4,
-		 true,
 		 {.flags = VNET_HEADER_NEEDS_CSUM,
 		  .gso_type = VNET_GSO_TCPV4,
 		  .hdr_len = 54,
@@ -184,28 +177,25 @@ static void test_what_was_not_negotiated(void **state)
 	};
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		net_open(n, &guest_kinds[i % guest_kinds_count], ~cases[i].without);
-		net_packet(p, 1000, 1, 1);
-		p->packet.flags = cases[i].flags;
-		p->packet.gso = cases[i].gso;
-		p->packet.gso_size = 100;
-		p->packet.csum_start = 34;
-		p->packet.csum_offset = 16;
-		p->packet.head[34 + 12] = 5 << 4;
-		p->packet.head[34 + 13] = 0x80;
-		give(0, 2000);
-		assert_int_equal(net_put(n, &p->packet), cases[i].arrives);
-		if (cases[i].arrives)
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		EACH_NET_KIND(~cases[i].without)
+		{
+			net_packet(p, 1000, 1, 1);
+			p->packet.flags = cases[i].flags;
+			p->packet.gso = cases[i].gso;
+			p->packet.gso_size = 100;
+			p->packet.csum_start = 34;
+			p->packet.csum_offset = 16;
+			p->packet.head[34 + 12] = 5 << 4;
+			p->packet.head[34 + 13] = 0x80;
+			give(0, 2000);
+			assert_true(net_put(n, &p->packet));
 			expect_header_at(DATA, &cases[i].h);
-		else
-			assert_int_equal(accounts()->no_buffer, 1);
-		net_flush(n);
-		net_close(n);
-	}
+			net_flush(n);
+		}
 }
 
-/* Offloads as the pipeline sees them, from the first frame on. */
+/* As the pipeline sees them, from the moment when a queue is filled to the moment when none is. */
 static void test_offloads(void **state)
 {
 	static const struct {
@@ -224,13 +214,13 @@ static void test_offloads(void **state)
 		net_open(n, &guest_kinds[i], ~cases[i].without);
 		sink = virtio_net_sink(n->net);
 		assert_int_equal(sink->frame_bytes_max, NET_MTU + 14);
-		net_packet(p, 60, 1, 1);
-		give(0, 2000);
-		assert_true(net_put(n, &p->packet));
-		net_flush(n);
 		assert_int_equal(sink->offloads, cases[i].offloads);
+		net_start(n, RX1);
 		net_stop(n, RX0);
+		assert_int_equal(sink->offloads, cases[i].offloads);
+		net_stop(n, RX1);
 		assert_int_equal(sink->offloads, 0);
+		net_packet(p, 60, 1, 1);
 		assert_false(net_put(n, &p->packet));
 		net_flush(n);
 		net_close(n);
