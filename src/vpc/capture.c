@@ -203,6 +203,7 @@ int vpc_capture_start(struct vpc *vpc, const struct capture_config *config, stru
 	write_section(c);
 	list_add_tail(&e->captures, &c->link);
 	vpc->captures++;
+	vpc->offload.round_tsc = 0; /* what a device carries of it comes back to us */
 	*out = c;
 	return 0;
 }

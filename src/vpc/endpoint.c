@@ -26,6 +26,8 @@ void endpoint_init(struct endpoint *e, struct vpc *vpc, uint32_t slot)
 	e->input.receive = egress_receive;
 	e->vpc = vpc;
 	e->slot = slot;
+	/* An arena that is taken over has the flows of this slot only when the one who takes it over has the same secret. */
+	e->incarnation = (uint16_t)(vpc->config.cookie_key[0] >> 16);
 	list_init(&e->captures);
 }
 
@@ -153,9 +155,12 @@ void endpoint_forget_flow(struct vpc *vpc, struct flow *f)
 {
 	struct endpoint *e = f->key.zone < vpc->endpoint_count ? vpc->endpoints[f->key.zone] : NULL;
 
+	if (UNLIKELY(f->offload_wire != 0))
+		offload_forget(vpc, f);
 	if (e == NULL || e->incarnation != f->incarnation)
 		return;
 	if (e->log != NULL)
 		flow_log_flow(e, f, true);
-	counter_add(&e->counters.flows, (uint64_t)-1);
+	if (e->counters.flows > 0) /* flows of an arena that was taken over were never counted here */
+		counter_set(&e->counters.flows, e->counters.flows - 1);
 }

@@ -1,11 +1,13 @@
 /* How other cards are reached: for each host of the policy a wire, an MTU and the outer headers, made when first used and again when
  * the policy, a wire or the neighbour has changed. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "vpc/pipeline.h"
 
 static void make_path(struct vpc *vpc, struct host_path *path, const struct policy_host *host)
 {
+	const struct tunnel_template before = path->templates[TUNNEL_VXLAN]; /* the other one changes with it */
 	struct net_address next_hop;
 	const struct net_address *own;
 	const struct mac *mac;
@@ -13,17 +15,18 @@ static void make_path(struct vpc *vpc, struct host_path *path, const struct poli
 
 	path->wire = underlay_route(vpc, &host->address, &next_hop);
 	path->mtu = UINT16_MAX;
-	path->templates[TUNNEL_VXLAN].bytes = path->templates[TUNNEL_GENEVE].bytes = 0;
-	if (path->wire == NULL)
-		return;
-	own = &path->wire->config.address.address;
-	outer = net_address_is_v4(own) ? TUNNEL_OUTER_V4_BYTES : TUNNEL_OUTER_V6_BYTES;
-	path->mtu = (uint16_t)(path->wire->mtu > outer ? path->wire->mtu - outer : 0);
-	mac = underlay_resolve(vpc, path->wire, &next_hop);
-	if (mac == NULL)
-		return;
-	tunnel_template_make(&path->templates[TUNNEL_VXLAN], TUNNEL_VXLAN, &path->wire->mac, mac, own, &host->address);
-	tunnel_template_make(&path->templates[TUNNEL_GENEVE], TUNNEL_GENEVE, &path->wire->mac, mac, own, &host->address);
+	memset(path->templates, 0, sizeof(path->templates));
+	if (path->wire != NULL) {
+		own = &path->wire->config.address.address;
+		outer = net_address_is_v4(own) ? TUNNEL_OUTER_V4_BYTES : TUNNEL_OUTER_V6_BYTES;
+		path->mtu = (uint16_t)(path->wire->mtu > outer ? path->wire->mtu - outer : 0);
+		mac = underlay_resolve(vpc, path->wire, &next_hop);
+		for (unsigned kind = TUNNEL_VXLAN; mac != NULL && kind <= TUNNEL_GENEVE; kind++)
+			tunnel_template_make(&path->templates[kind], (enum tunnel_kind)kind, &path->wire->mac, mac, own,
+					     &host->address);
+	}
+	if (memcmp(&before, &path->templates[TUNNEL_VXLAN], sizeof(before)) != 0)
+		path->version++;
 }
 
 const struct host_path *vpc_path(struct vpc *vpc, uint32_t host_slot)

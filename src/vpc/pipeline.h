@@ -42,6 +42,7 @@ enum {
 	LINK_LOCAL_DEFAULT_PER_S = 1024, /* as AWS */
 	ERRORS_PER_S = 1024,		 /* ICMP errors about an endpoint's packets */
 	MTU_DEFAULT = 1500,		 /* of a VPC, on a card without a wire */
+	OFFLOADED_MAX = 65536,		 /* flows that devices carry */
 	FLOW_SHARE = 4,			 /* an endpoint without an allowance of flows has a quarter of the table */
 };
 
@@ -75,6 +76,10 @@ struct endpoint {
 	struct responder_facts facts;
 	struct net_address announced[NET_ADDRESSES_MAX]; /* public addresses */
 	uint8_t announced_count;
+	struct {
+		uint64_t stamp; /* of the policy that mac_shared is of */
+		bool mac_shared;
+	} offload;
 	struct vpc_endpoint_counters counters;
 };
 
@@ -83,6 +88,7 @@ struct host_path {
 	uint64_t stamp;
 	struct wire *wire;		     /* NULL: no wire leads there */
 	uint16_t mtu;			     /* of the inner IP packet */
+	uint32_t version;		     /* counts changes of what follows */
 	struct tunnel_template templates[2]; /* by enum tunnel_kind; bytes 0: not resolved */
 };
 
@@ -92,6 +98,8 @@ struct wire_port {
 	struct wire *wire;
 	uint64_t source_stamp; /* when source_known was found to be a host of ours */
 	struct net_address source_known;
+	unsigned refusals; /* of flows offered, in a row */
+	uint64_t paused_until_tsc;
 };
 
 struct vpc {
@@ -112,7 +120,13 @@ struct vpc {
 	struct underlay underlay;
 	struct packet_sink *dirty;
 	uint64_t stage_tsc;
-	uint32_t captures;   /* that run */
+	uint32_t captures; /* that run */
+	struct {
+		uint32_t *flows; /* [OFFLOADED_MAX], indices; NULL: no wire has a device for it */
+		uint32_t count, cursor;
+		uint64_t stamp; /* of the paths that all of them were last held against */
+		uint64_t round_tsc;
+	} offload;
 	struct meter echoes; /* pings of the card's own addresses */
 
 	struct {			  /* tick.c */
@@ -302,6 +316,12 @@ void flow_log_free(struct endpoint *e);
 void flow_log_flow(struct endpoint *e, struct flow *f, bool final);
 void flow_log_reject(struct endpoint *e, const struct packet *p, enum drop_reason reason);
 void flow_log_tick(struct endpoint *e); /* intervals that ended */
+
+/* ---- offload.c ---- */
+int offload_open(struct vpc *vpc); /* when a wire comes that has a device for it */
+void offload_consider(struct vpc *vpc, struct endpoint *e, struct flow *f, uint32_t index); /* `e` looked at the present policy */
+void offload_forget(struct vpc *vpc, struct flow *f);					    /* it is about to go */
+bool offload_tick(struct vpc *vpc);
 
 /* ---- trace.c ---- */
 void trace_way(struct trace *t, struct vpc *vpc, const struct location *where, enum drop_reason way, const struct decision *d);

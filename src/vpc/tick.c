@@ -53,6 +53,8 @@ static void flow_lives(void *context, struct flow *f, uint32_t index)
 		flow_remove(vpc->flows, index);
 		return;
 	}
+	if (UNLIKELY(vpc->offload.flows != NULL))
+		offload_consider(vpc, e, f, index);
 	if (UNLIKELY(e->log != NULL))
 		flow_log_flow(e, f, false);
 }
@@ -142,6 +144,7 @@ bool vpc_tick(struct vpc *vpc, uint64_t now_tsc, uint64_t *next_tsc)
 	more = sweep(vpc);
 	more |= go_round(vpc);
 	more |= underlay_tick(vpc);
+	more |= vpc->offload.count > 0 && offload_tick(vpc);
 	vpc_flush(vpc);
 	*next_tsc = vpc->tick.sweep_tsc < vpc->tick.round_tsc ? vpc->tick.sweep_tsc : vpc->tick.round_tsc;
 	return more;

@@ -58,6 +58,7 @@ void vpc_free(struct vpc *vpc)
 		fragment_table_close(vpc->fragments);
 	if (vpc->flows != NULL)
 		flow_table_close(vpc->flows);
+	free(vpc->offload.flows);
 	free(vpc->paths);
 	free(vpc->endpoints);
 	free(vpc);
@@ -98,6 +99,8 @@ int vpc_add_wire(struct vpc *vpc, struct wire *wire)
 
 	if (vpc->wire_count == WIRES_MAX)
 		return -ENOSPC;
+	if (wire->offload != NULL && offload_open(vpc) != 0)
+		return -ENOMEM;
 	port = &vpc->wires[vpc->wire_count];
 	wire->index = vpc->wire_count++;
 	port->input.receive = wire_receive;

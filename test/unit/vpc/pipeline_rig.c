@@ -121,7 +121,13 @@ static void hear_of(struct pipeline_rig *rig, const struct mac *mac, uint8_t las
 	assert_int_equal(rig_wire_raw(rig, frame, sizeof(frame)), DROP_ANSWERED);
 }
 
-void pipeline_rig_open(struct pipeline_rig *rig, uint32_t flows_max)
+void rig_neighbours(struct pipeline_rig *rig)
+{
+	hear_of(rig, &other_mac, 2);
+	hear_of(rig, &router_mac, 254);
+}
+
+static void open_rig(struct pipeline_rig *rig, uint32_t flows_max, bool device)
 {
 	struct vpc_config config = {.flows_max = flows_max != 0 ? flows_max : 4096,
 				    .flow_arena_fd = -1,
@@ -135,19 +141,29 @@ void pipeline_rig_open(struct pipeline_rig *rig, uint32_t flows_max)
 	rig_create(&rig->model, NULL);
 	assert_int_equal(vpc_create(&rig->vpc, &config), 0);
 	rig->wire = fake_wire_open("address=192.0.2.1/24;gateway=192.0.2.254;device=fake", 0);
-	rig->wire->wire.offload = NULL;
+	if (!device)
+		rig->wire->wire.offload = NULL;
 	assert_int_equal(vpc_add_wire(rig->vpc, &rig->wire->wire), 0);
 	rig_begin(&rig->model);
 	rig_world(&rig->model);
 	rig_apply(rig);
 	rig_advance(rig, 1);
-	hear_of(rig, &other_mac, 2);
-	hear_of(rig, &router_mac, 254);
+	rig_neighbours(rig);
 	rig_guest(rig, "a");
 	rig_guest(rig, "b");
 	rig_guest(rig, "c");
 	rig_guest(rig, "p");
 	rig_clear(rig);
+}
+
+void pipeline_rig_open(struct pipeline_rig *rig, uint32_t flows_max)
+{
+	open_rig(rig, flows_max, false);
+}
+
+void pipeline_rig_open_device(struct pipeline_rig *rig)
+{
+	open_rig(rig, 0, true);
 }
 
 void pipeline_rig_close(struct pipeline_rig *rig)

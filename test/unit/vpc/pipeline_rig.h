@@ -58,12 +58,14 @@ struct words {
 
 enum { SYN = 2, RST = 4, FIN = 1, ACK = 16 };
 
-/* flows_max 0: 4096. The world is there, guests a, b, c, p are attached, the neighbours known. */
+/* flows_max 0: 4096. _device: the wire can carry flows itself. The world is there, guests a, b, c, p are attached, the neighbours known. */
 void pipeline_rig_open(struct pipeline_rig *rig, uint32_t flows_max);
+void pipeline_rig_open_device(struct pipeline_rig *rig);
 void pipeline_rig_close(struct pipeline_rig *rig);
 void rig_apply(struct pipeline_rig *rig);				 /* after rig_begin() and puts */
 void rig_world(struct model_rig *m);					 /* puts all of it */
 struct rig_guest *rig_guest(struct pipeline_rig *rig, const char *name); /* attaches it when it is not */
+void rig_neighbours(struct pipeline_rig *rig);				 /* host and gateway answer ARP */
 void rig_clear(struct pipeline_rig *rig);				 /* what guests and the wire got */
 void rig_advance(struct pipeline_rig *rig, uint64_t ms);		 /* with ticks */
 
