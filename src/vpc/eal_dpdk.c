@@ -17,11 +17,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_alarm.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
@@ -126,8 +128,8 @@ static void arguments_make(struct arguments *a, const struct eal_config *config,
 	argument_add(a, "%u", memory_mib);
 	argument_add(a, "--iova-mode=va");
 	argument_add(a, "--no-telemetry");
-	if (!config->pci)
-		argument_add(a, "--no-pci");
+	argument_add(a,
+		     config->pci ? "--allow=0000:00:00.0" : "--no-pci"); /* only what a wire names is probed, when it is opened */
 	argument_add(a, "--lcores=0@%d", config->core);
 }
 
@@ -163,6 +165,34 @@ int eal_open(const struct eal_config *config, char *error, size_t error_size)
 	}
 	is_open = true;
 	return 0;
+}
+
+struct errand {
+	int (*run)(void);
+	int result;
+	sem_t done;
+};
+
+static void run_errand(void *argument)
+{
+	struct errand *errand = argument;
+
+	errand->result = errand->run();
+	sem_post(&errand->done);
+}
+
+/* EAL's alarms are called on that thread. */
+int eal_on_interrupt_thread(int (*run)(void))
+{
+	struct errand errand = {.run = run};
+	int rc;
+
+	sem_init(&errand.done, 0, 0);
+	rc = rte_eal_alarm_set(1, run_errand, &errand);
+	while (rc == 0 && sem_wait(&errand.done) != 0)
+		;
+	sem_destroy(&errand.done);
+	return rc < 0 ? rc : errand.result;
 }
 
 void eal_close(void)

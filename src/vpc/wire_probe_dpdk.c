@@ -37,9 +37,10 @@ enum {
 	NAME_SIZE = 64,
 	DESCRIPTORS_MAX = 1 << 16, /* of our process, that are looked at */
 	BUFFER_BYTES_MIN = 2048,
-	BUFFERS = 4 * WIRE_DESCRIPTORS - 1, /* both rings full, what is in hand, and a poller's cache */
-	PACKET_SLOT_DEFAULT = 2048,	    /* of a packet socket's ring: the driver's */
-	PACKET_SLOT_HEADER = 52,	    /* TPACKET2_HDRLEN */
+	BUFFERS = 4 * WIRE_DESCRIPTORS - 1,		 /* both rings full, what is in hand, and a poller's cache */
+	BUFFERS_OF_PACKET_SOCKET = WIRE_DESCRIPTORS - 1, /* its rings are the kernel's: frames are copied at once */
+	PACKET_SLOT_DEFAULT = 2048,			 /* of a packet socket's ring: the driver's */
+	PACKET_SLOT_HEADER = 52,			 /* TPACKET2_HDRLEN */
 	PACKET_SLOT_JUMBO = 16384,
 };
 
@@ -191,8 +192,6 @@ static int fail_probe(struct probe *p, int rc)
 			    p->name);
 	if (p->driver[0] != '\0' && !driver_exists(p->driver))
 		return fail_unknown_driver(p);
-	if (rc == -EEXIST)
-		return fail(p, rc, "there is a device %s already: give each wire a number of its own", p->name);
 	if (p->interface[0] != '\0' && if_nametoindex(p->interface) == 0)
 		return fail(p, -ENODEV, "there is no network interface %s in this network namespace (`ip link` lists them)",
 			    p->interface);
@@ -259,23 +258,34 @@ static void wait_find(struct probe *p)
 
 /* ---- the port ---- */
 
-static int port_find(struct probe *p)
+/* By name, or else the first one of the device. */
+static uint16_t port_named(const struct probe *p)
 {
 	struct rte_dev_iterator iterator;
-	uint16_t port = RTE_MAX_ETHPORTS;
+	uint16_t port;
+
+	if (rte_eth_dev_get_port_by_name(p->name, &port) == 0)
+		return port;
+	RTE_ETH_FOREACH_MATCHING_DEV(port, p->arguments, &iterator)
+	{
+		rte_eth_iterator_cleanup(&iterator);
+		break;
+	}
+	return port;
+}
+
+static int port_find(struct probe *p)
+{
+	uint16_t port;
 	int rc;
 
+	if (rte_eth_dev_get_port_by_name(p->name, &port) == 0)
+		return fail(p, -EEXIST, "there is a device %s already: give each wire one of its own", p->name);
 	eal_forget_line();
 	rc = rte_dev_probe(p->arguments);
 	if (rc < 0)
 		return fail_probe(p, rc);
-	if (rte_eth_dev_get_port_by_name(p->name, &port) != 0) {
-		RTE_ETH_FOREACH_MATCHING_DEV(port, p->arguments, &iterator)
-		{
-			rte_eth_iterator_cleanup(&iterator);
-			break;
-		}
-	}
+	port = port_named(p);
 	if (port >= RTE_MAX_ETHPORTS)
 		return fail(p, -ENODEV, "DPDK took it, but it is no network device");
 	p->w->port = port;
@@ -311,6 +321,7 @@ static void mtu_choose(struct probe *p)
 static int pool_create(struct probe *p)
 {
 	uint32_t bytes = RTE_ALIGN_CEIL((uint32_t)p->w->wire.mtu + ETHER_BYTES + 2 * VLAN_BYTES, RTE_CACHE_LINE_SIZE);
+	unsigned buffers = strcmp(p->driver, "net_af_packet") == 0 ? BUFFERS_OF_PACKET_SOCKET : BUFFERS;
 	char name[RTE_MEMPOOL_NAMESIZE], slot[16];
 
 	if (argument_find(p->arguments, "framesz", slot, sizeof(slot)) && strtoul(slot, NULL, 10) > bytes)
@@ -321,9 +332,9 @@ static int pool_create(struct probe *p)
 		return fail(p, -EINVAL, "buffers of %u bytes are not possible", bytes);
 	snprintf(name, sizeof(name), "wire%u", p->w->wire.index);
 	p->w->pool =
-		rte_pktmbuf_pool_create(name, BUFFERS, WIRE_POOL_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + bytes), SOCKET_ID_ANY);
+		rte_pktmbuf_pool_create(name, buffers, WIRE_POOL_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + bytes), SOCKET_ID_ANY);
 	if (p->w->pool == NULL)
-		return fail(p, -rte_errno, "%d packet buffers of %u bytes cannot be made: %s", BUFFERS, bytes,
+		return fail(p, -rte_errno, "%u packet buffers of %u bytes cannot be made: %s", buffers, bytes,
 			    rte_strerror(rte_errno));
 	return 0;
 }
