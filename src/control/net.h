@@ -51,6 +51,7 @@ struct net_push {
 	unsigned retry_ms;
 	struct list steps; /* attachments still to be told */
 	unsigned running;
+	bool all; /* also those that the card was told of before: it may have forgotten */
 	bool failed;
 };
 

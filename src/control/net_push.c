@@ -142,7 +142,7 @@ static int add_step(void *context, const struct net_attachment_row *row)
 	struct net_push *push = context;
 	struct step *step;
 
-	if (row->phase == ATTACHMENT_ATTACHED && strcmp(row->state, "pending") != 0) /* told by a card that is still there */
+	if (!push->all && row->phase == ATTACHMENT_ATTACHED && strcmp(row->state, "pending") != 0)
 		return 0;
 	step = calloc(1, sizeof(*step));
 	if (step == NULL)
@@ -154,11 +154,12 @@ static int add_step(void *context, const struct net_attachment_row *row)
 	return 0;
 }
 
-static void attach_all(struct net_push *push)
+static void attach(struct net_push *push, bool all)
 {
 	struct control *control = control_of(push);
 
 	push->attaching = false;
+	push->all = all;
 	push->failed = store_net_attachment_each(&control->store, add_step, push) < 0;
 	run_steps(push);
 }
@@ -187,7 +188,7 @@ static void pushed(void *context, const struct peer_answer *answer)
 	if (answer->outcome == PEER_OK) {
 		control->net.in_sync = true;
 		control->net.refused[0] = '\0';
-		attach_all(push);
+		attach(push, true);
 		return;
 	}
 	net_failure(control, &failure, answer, "give the card the network");
@@ -239,7 +240,7 @@ static void start(struct net_job *job)
 		push->wanted = false;
 		push_all(push);
 	} else if (control_of(push)->net.in_sync) {
-		attach_all(push);
+		attach(push, false);
 	} else {
 		push->attaching = false;
 		net_job_done(job);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "control/control.h"
+#include "control/store_net.h"
 
 /* ---- jobs ---- */
 
@@ -122,8 +123,10 @@ void net_card_up(struct control *control, bool same_card)
 	struct net *net = &control->net;
 
 	net->turning = true; /* nothing is started before what was under way has ended */
-	if (!same_card)
+	if (!same_card) {
+		store_net_live_all_pending(&control->store, "It is being attached again to a card that was restarted.");
 		forget_calls(net);
+	}
 	net->turning = false;
 	net_push_soon(control);
 }

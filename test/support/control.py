@@ -233,6 +233,12 @@ def documented(method, path):
     return None, None
 
 
+def is_network(path):
+    """Whether a template of docs/openapi.yaml is about VPCs: those are held against the server by test/e2e/net_control.py."""
+    return path.split("/")[2] in ("vpcs", "subnets", "security-groups", "acls", "route-tables", "peerings", "enis", "nats", "eips", "hosts",
+                                  "vpc-load") if path.startswith("/v1/") else False
+
+
 RESOLVER = jsonschema.RefResolver("", OPENAPI)
 
 
@@ -330,6 +336,10 @@ class ControlTest(unittest.TestCase):
         self.start_vault()
         self.start_control()
         self.wait_card("up")
+
+    def wait_network(self, state="ok"):
+        """The card has what is stored ("ok"), was not told ("pending"), or refused it: its message."""
+        return wait_for(f"the network to be {state}", lambda: (lambda n: n["state"] == state and n)(self.get("/healthz").json["network"]))
 
     def wait_card(self, state):
         wait_for(f"the card to be {state}", lambda: self.get("/v1/cards/local").json["state"] == state)
