@@ -193,7 +193,8 @@ static void bench_classifier(const char *name, const struct rule_spec *rules, ui
 	before = mallinfo2().uordblks + mallinfo2().hblkhd;
 	check(classifier_build(&task.classifier, &pieces, rules, count, false, NULL), "classifier");
 	snprintf(text, sizeof(text), "classifier, %s: build", name);
-	printf("%-58s %17.3f ms, %zu bytes a rule\n", text, median(ms, ROUNDS), (mallinfo2().uordblks + mallinfo2().hblkhd - before) / count);
+	printf("%-58s %17.3f ms, %zu bytes a rule\n", text, median(ms, ROUNDS),
+	       (mallinfo2().uordblks + mallinfo2().hblkhd - before) / count);
 	snprintf(text, sizeof(text), "classifier, %s: match", name);
 	report(text, match_all, &task);
 	pieces_free(&pieces);
@@ -227,7 +228,10 @@ static void bench_routes(void)
 
 	list_init(&pieces);
 	for (unsigned i = 0; i < ROUTES; i++)
-		list[i] = (struct route_lookup){.target = ROUTE_ENI, .slot = i, .destination = prefix_v4(random_below(UINT32_MAX), (uint8_t)(16 + random_below(17)))};
+		list[i] =
+			(struct route_lookup){.target = ROUTE_ENI,
+					      .slot = i,
+					      .destination = prefix_v4(random_below(UINT32_MAX), (uint8_t)(16 + random_below(17)))};
 	for (unsigned i = 0; i < QUERIES; i++)
 		task.queries[i].address = list[random_below(ROUTES)].destination.address;
 	check(routes_build(&task.routes, &pieces, list, 1000), "routes");
@@ -457,7 +461,8 @@ static void bench_model(void)
 	put_all(change);
 	ms = ms_since(start);
 	start = clock_monotonic_ns();
-	printf("%-58s %17.0f ms, %.0f ms to put\n", "model: 300,000 rules, 160,000 routes, 80,032 ENIs at once", finish(model, change, start, &release), ms);
+	printf("%-58s %17.0f ms, %.0f ms to put\n", "model: 300,000 rules, 160,000 routes, 80,032 ENIs at once",
+	       finish(model, change, start, &release), ms);
 	printf("%-58s %17.0f MiB\n", "model: memory", (double)(mallinfo2().uordblks + mallinfo2().hblkhd) / (1 << 20));
 	bench_change(model, "model: one of 300 rule sets replaced", change_rules);
 	bench_change(model, "model: one of 80,032 mappings moved", change_move);

@@ -250,7 +250,8 @@ static int carry_out(struct model_change *change)
 	return rc;
 }
 
-int model_change_finish(struct model_change *change, const struct policy **next, struct uuid *culprit, char *error, size_t error_size)
+int model_change_finish(struct model_change *change, const struct policy **next, struct uuid *culprit, char *error,
+			size_t error_size)
 {
 	struct model *model = change->model;
 	int rc = check_alone(change);

@@ -1,7 +1,7 @@
 /*
- * What must hold between objects. Objects that a change touched are checked, and those others for which it can have broken something:
- * what is inside a VPC whose blocks changed or a subnet whose blocks did, routes to an ENI or NAT that went to another VPC, elastic IPs
- * of an ENI that lost an address.
+ * What must hold between objects. Objects that a change touched are checked, and those others for which it can have broken
+ * something: what is inside a VPC whose blocks changed or a subnet whose blocks did, routes to an ENI or NAT that went to another
+ * VPC, elastic IPs of an ENI that lost an address.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +15,9 @@ static int same_vpc(struct model_change *change, const struct version *v, const 
 {
 	if (other == NULL || other->now->vpc == v->vpc)
 		return 0;
-	return model_fail(change, &v->spec, -EINVAL, "%s: %s '%s' is of vpc '%s', and this is of '%s'; both must be of the same", field,
-			  net_kind_name(other->kind), other->now->spec.name, other->now->vpc->now->spec.name, v->vpc->now->spec.name);
+	return model_fail(change, &v->spec, -EINVAL, "%s: %s '%s' is of vpc '%s', and this is of '%s'; both must be of the same",
+			  field, net_kind_name(other->kind), other->now->spec.name, other->now->vpc->now->spec.name,
+			  v->vpc->now->spec.name);
 }
 
 /* Others of the VPC rely on it. */
@@ -83,20 +84,22 @@ static int check_route(struct model_change *change, const struct version *v, uin
 		if (route->destination.length == vpc->vpc.cidrs[k].length &&
 		    net_address_equal(&route->destination.address, &vpc->vpc.cidrs[k].address))
 			return model_fail(change, &v->spec, -EEXIST,
-					  "routes[%u].destination is a block of the VPC itself, whose route is implied; remove it", i);
+					  "routes[%u].destination is a block of the VPC itself, whose route is implied; remove it",
+					  i);
 	snprintf(field, sizeof(field), "routes[%u].target", i);
 	if (route->target == ROUTE_NAT || route->target == ROUTE_ENI)
 		return same_vpc(change, v, field, target);
 	if (route->target == ROUTE_PEERING && target->now->vpc != v->vpc && target->now->peer != v->vpc)
-		return model_fail(change, &v->spec, -EINVAL, "%s: peering '%s' does not lead out of vpc '%s'; choose one that does", field,
-				  target->now->spec.name, vpc->name);
+		return model_fail(change, &v->spec, -EINVAL, "%s: peering '%s' does not lead out of vpc '%s'; choose one that does",
+				  field, target->now->spec.name, vpc->name);
 	return 0;
 }
 
 static int by_destination(const void *left, const void *right)
 {
 	const struct route_spec *const *a = left, *const *b = right;
-	int order = memcmp((*a)->destination.address.bytes, (*b)->destination.address.bytes, sizeof((*a)->destination.address.bytes));
+	int order =
+		memcmp((*a)->destination.address.bytes, (*b)->destination.address.bytes, sizeof((*a)->destination.address.bytes));
 
 	return order != 0 ? order : (int)(*a)->destination.length - (int)(*b)->destination.length;
 }
@@ -152,7 +155,8 @@ static int check_subnet(struct model_change *change, const struct object *o)
 
 	for (unsigned i = 0; rc == 0 && i < 2; i++) {
 		if (blocks[i]->length != 0 && !inside_vpc(v, blocks[i]))
-			rc = model_fail(change, &v->spec, -EINVAL, "%s is not inside a block of vpc '%s'; choose one that is, or add a block to the VPC",
+			rc = model_fail(change, &v->spec, -EINVAL,
+					"%s is not inside a block of vpc '%s'; choose one that is, or add a block to the VPC",
 					i == 0 ? "cidr" : "cidr6", v->vpc->now->spec.name);
 	}
 	if (rc == 0)
@@ -249,12 +253,14 @@ static int check_addresses(struct model_change *change, const struct version *v)
 
 		net_address_format(&addresses[i], text);
 		if (block->length == 0 || !net_prefix_contains(block, &addresses[i]))
-			return model_fail(change, &v->spec, -EINVAL, "address %s is not inside subnet '%s'; choose one that is", text, subnet->name);
+			return model_fail(change, &v->spec, -EINVAL, "address %s is not inside subnet '%s'; choose one that is",
+					  text, subnet->name);
 		use = reserved_as(block, &addresses[i]);
 		if (use != NULL)
-			return model_fail(change, &v->spec, -EINVAL,
-					  "address %s is %s in subnet '%s'; the first four and the last are the card's own: choose another", text,
-					  use, subnet->name);
+			return model_fail(
+				change, &v->spec, -EINVAL,
+				"address %s is %s in subnet '%s'; the first four and the last are the card's own: choose another",
+				text, use, subnet->name);
 	}
 	return 0;
 }
@@ -287,7 +293,8 @@ static int check_eip_of_eni(struct model_change *change, const struct object *en
 	for (unsigned i = 0; i < eni->now->spec.eni.address_count; i++)
 		has |= net_address_equal(&mine, &eni->now->spec.eni.addresses[i]);
 	if (!has || net_address_is_v4(&mine) != net_address_is_v4(&v->spec.eip.address))
-		return model_fail(change, &v->spec, -EINVAL, "private_address must be an address of eni '%s', and of the same family as the public one",
+		return model_fail(change, &v->spec, -EINVAL,
+				  "private_address must be an address of eni '%s', and of the same family as the public one",
 				  eni->now->spec.name);
 	for (const struct list *node = eni->eips.next; node != &v->eip_link; node = node->next) { /* those before it had it first */
 		const struct version *other = list_entry(node, struct version, eip_link);
@@ -296,7 +303,8 @@ static int check_eip_of_eni(struct model_change *change, const struct object *en
 		if (!net_address_equal(&mine, &its))
 			continue;
 		net_address_format(&its, text);
-		return model_fail(change, &v->spec, -EEXIST, "private_address: %s of eni '%s' has elastic IP '%s' already; choose another address", text,
+		return model_fail(change, &v->spec, -EEXIST,
+				  "private_address: %s of eni '%s' has elastic IP '%s' already; choose another address", text,
 				  eni->now->spec.name, other->spec.name);
 	}
 	return 0;
@@ -311,8 +319,8 @@ static int check_eips(struct model_change *change, const struct object *target)
 		int rc = 0;
 
 		if (++count > max)
-			return model_fail(change, &v->spec, -ENOSPC, "%s '%s' has %u elastic IPs already; that is the limit", net_kind_name(target->kind),
-					  target->now->spec.name, max);
+			return model_fail(change, &v->spec, -ENOSPC, "%s '%s' has %u elastic IPs already; that is the limit",
+					  net_kind_name(target->kind), target->now->spec.name, max);
 		if (target->kind == NET_ENI)
 			rc = check_eip_of_eni(change, target, v);
 		if (rc < 0)
@@ -420,7 +428,8 @@ static int check_dependents(struct model_change *change)
 		if (rc == 0)
 			rc = check_others(change, NET_NAT, subnet_touched);
 	}
-	if (rc == 0 && (anybody_left(&touched[NET_ENI], went_to_another_vpc) || anybody_left(&touched[NET_NAT], went_to_another_vpc)))
+	if (rc == 0 &&
+	    (anybody_left(&touched[NET_ENI], went_to_another_vpc) || anybody_left(&touched[NET_NAT], went_to_another_vpc)))
 		rc = check_others(change, NET_ROUTE_TABLE, target_moved);
 	return rc;
 }
@@ -428,11 +437,13 @@ static int check_dependents(struct model_change *change)
 static bool refers(const struct object *o, const struct object *to)
 {
 	const struct version *v = o->now;
-	uint32_t count = v->spec.kind == NET_ENI ? v->spec.eni.group_count
+	uint32_t count = v->spec.kind == NET_ENI	   ? v->spec.eni.group_count
 			 : v->spec.kind == NET_ROUTE_TABLE ? v->spec.route_table.count
-			 : v->spec.kind == NET_GROUP ? v->spec.rules.count : 0;
+			 : v->spec.kind == NET_GROUP	   ? v->spec.rules.count
+							   : 0;
 
-	if (v->vpc == to || v->peer == to || v->subnet == to || v->host == to || v->acl == to || v->route_table == to || v->target == to)
+	if (v->vpc == to || v->peer == to || v->subnet == to || v->host == to || v->acl == to || v->route_table == to ||
+	    v->target == to)
 		return true;
 	for (uint32_t i = 0; i < count; i++)
 		if (v->targets[i] == to)
@@ -447,8 +458,9 @@ static int still_referred_to(struct model_change *change, const struct object *o
 			const struct object *other = object_of(node);
 
 			if (other->now != NULL && refers(other, o))
-				return model_fail(change, &o->before->spec, -EBUSY, "%s '%s' refers to it; change or delete that first",
-						  net_kind_name(other->kind), other->now->spec.name);
+				return model_fail(change, &o->before->spec, -EBUSY,
+						  "%s '%s' refers to it; change or delete that first", net_kind_name(other->kind),
+						  other->now->spec.name);
 		}
 	}
 	return -EBUSY;
@@ -462,7 +474,8 @@ static int check_limits(struct model_change *change)
 		return 0;
 	touched_for_each (change, o) {
 		if (o->now != NULL && (o->kind == NET_ENI || o->kind == NET_NAT))
-			return model_fail(change, &o->now->spec, -ENOSPC, "addresses: there would be %llu addresses in all VPCs, and the limit is %u",
+			return model_fail(change, &o->now->spec, -ENOSPC,
+					  "addresses: there would be %llu addresses in all VPCs, and the limit is %u",
 					  (unsigned long long)m->mapping_count, m->limits.mappings_max);
 	}
 	return -ENOSPC;

@@ -7,10 +7,10 @@
  *	mappings (of an ENI or NAT)	itself, host, group and subnet slots
  *	endpoint			itself, its groups, its subnet, its elastic IPs; and its VPC's being disturbed
  *
- * A VPC is disturbed when somebody in it, or in a peer, went away or moved, it is encapsulated differently, or a peering ended: flows
- * of all its endpoints may have been decided by that. Rather than by following references backwards, dependents are found by going over all
- * objects of a kind and looking at flags of what they refer to: there are few subnets, tables and local endpoints, and no lists to
- * keep. Remote ENIs, of which there are many, are never gone over.
+ * A VPC is disturbed when somebody in it, or in a peer, went away or moved, it is encapsulated differently, or a peering ended:
+ * flows of all its endpoints may have been decided by that. Rather than by following references backwards, dependents are found by
+ * going over all objects of a kind and looking at flags of what they refer to: there are few subnets, tables and local endpoints,
+ * and no lists to keep. Remote ENIs, of which there are many, are never gone over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -68,7 +68,10 @@ static int assign_slots(struct model_change *change)
 		else if (next->lease == NULL)
 			rc = model_slot_lease(slots, &next->lease);
 		if (rc == -ENOSPC)
-			return model_fail(change, &o->now->spec, rc, "there can be %u of them on this card (those just deleted still count until the data plane let go); delete one first", slots->limit);
+			return model_fail(change, &o->now->spec, rc,
+					  "there can be %u of them on this card (those just deleted still count until the data "
+					  "plane let go); delete one first",
+					  slots->limit);
 		if (rc < 0)
 			return rc;
 	}
@@ -114,15 +117,16 @@ static int compile_hosts(struct model_change *change)
 		const struct object *o = list_entry(node, struct object, touch_link);
 
 		if (o->now != NULL)
-			rc = map_batch_add(&change->host_addresses, policy_map_key_address(&o->now->spec.host.address), o->next.compiled);
+			rc = map_batch_add(&change->host_addresses, policy_map_key_address(&o->now->spec.host.address),
+					   o->next.compiled);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-static int compile_both(struct list *owner, const struct net_spec *s, const uint32_t *group_slots, const struct classifier **ingress,
-			const struct classifier **egress)
+static int compile_both(struct list *owner, const struct net_spec *s, const uint32_t *group_slots,
+			const struct classifier **ingress, const struct classifier **egress)
 {
 	int rc = classifier_build(ingress, owner, s->rules.rules, s->rules.count, false, group_slots);
 
@@ -201,7 +205,8 @@ static void route_resolve(const struct version *v, uint32_t i, struct route_look
 }
 
 /* `table`: NULL for the VPC's own blocks alone. */
-static int compile_routes(struct model_change *change, const struct version *vpc, const struct version *table, const struct routes **out)
+static int compile_routes(struct model_change *change, const struct version *vpc, const struct version *table,
+			  const struct routes **out)
 {
 	uint32_t local = vpc->spec.vpc.cidr_count, count = table == NULL ? 0 : table->spec.route_table.count;
 	struct route_lookup *entries = calloc((size_t)local + count, sizeof(*entries));

@@ -132,7 +132,8 @@ static int compile_door(struct model_change *change, struct object *o)
 		door.port.mac = o->kind == NET_ENI ? o->now->spec.eni.mac : o->now->spec.nat.mac;
 		door.slot = o->next.lease->slot;
 	}
-	if (old != NULL && wanted && old->port.vni == door.port.vni && mac_equal(&old->port.mac, &door.port.mac) && old->slot == door.slot)
+	if (old != NULL && wanted && old->port.vni == door.port.vni && mac_equal(&old->port.mac, &door.port.mac) &&
+	    old->slot == door.slot)
 		return 0;
 	o->next.door = NULL;
 	if (old != NULL)

@@ -113,7 +113,9 @@ static int resolve_rules(struct model_change *change, struct version *v)
 static int resolve_routes(struct model_change *change, struct version *v)
 {
 	static const enum net_kind kinds[] = {
-		[ROUTE_NAT] = NET_NAT, [ROUTE_PEERING] = NET_PEERING, [ROUTE_ENI] = NET_ENI,
+		[ROUTE_NAT] = NET_NAT,
+		[ROUTE_PEERING] = NET_PEERING,
+		[ROUTE_ENI] = NET_ENI,
 	};
 	int rc = refer(change, v, "vpc", NET_VPC, &v->spec.route_table.vpc, &v->vpc);
 	char field[32];
@@ -140,7 +142,8 @@ static int resolve_subnet(struct model_change *change, struct version *v)
 	return rc;
 }
 
-static int resolve_port(struct model_change *change, struct version *v, const struct uuid *subnet, bool remote, const struct uuid *host)
+static int resolve_port(struct model_change *change, struct version *v, const struct uuid *subnet, bool remote,
+			const struct uuid *host)
 {
 	int rc = refer(change, v, "subnet", NET_SUBNET, subnet, &v->subnet);
 
@@ -191,7 +194,8 @@ static int resolve_references(struct model_change *change, struct version *v)
 	case NET_NAT:
 		return resolve_port(change, v, &s->nat.subnet, s->nat.remote, &s->nat.host);
 	case NET_EIP:
-		return s->eip.target == 0 ? 0 : refer(change, v, net_kind_name(s->eip.target), s->eip.target, &s->eip.id, &v->target);
+		return s->eip.target == 0 ? 0
+					  : refer(change, v, net_kind_name(s->eip.target), s->eip.target, &s->eip.id, &v->target);
 	default:
 		return 0;
 	}
@@ -200,8 +204,13 @@ static int resolve_references(struct model_change *change, struct version *v)
 /* `delta` 1: its references count; -1: they do not any more. */
 static void references_count(const struct version *v, int delta)
 {
-	struct object *const all[] = {v->spec.kind == NET_ENI || v->spec.kind == NET_NAT ? NULL : v->vpc, v->peer, v->subnet, v->host, v->acl,
-				      v->route_table, v->target};
+	struct object *const all[] = {v->spec.kind == NET_ENI || v->spec.kind == NET_NAT ? NULL : v->vpc,
+				      v->peer,
+				      v->subnet,
+				      v->host,
+				      v->acl,
+				      v->route_table,
+				      v->target};
 	uint32_t targets = target_count(&v->spec);
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -301,7 +310,8 @@ static int key_taken(struct model_change *change, struct version *v, const struc
 				  other->name);
 	case KEY_NAME:
 		return model_fail(change, &v->spec, -EEXIST,
-				  "name: eni '%s' of the same VPC has it, and the VPC's resolver must tell them apart; rename one", other->name);
+				  "name: eni '%s' of the same VPC has it, and the VPC's resolver must tell them apart; rename one",
+				  other->name);
 	default:
 		return model_fail(change, &v->spec, -EEXIST, "%s: %s '%s' has %s already; choose another",
 				  k->type == KEY_VNI   ? "vni"

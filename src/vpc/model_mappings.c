@@ -77,7 +77,8 @@ static bool mapping_moved(const struct policy_mapping *old, const struct policy_
 }
 
 /* The first of each family is what the name of an ENI means. */
-static int names_add(struct model_change *change, struct map_batch *batch, const struct policy_mapping *list, uint32_t count, bool remove)
+static int names_add(struct model_change *change, struct map_batch *batch, const struct policy_mapping *list, uint32_t count,
+		     bool remove)
 {
 	bool seen[2] = {false, false};
 	int rc = 0;
@@ -86,7 +87,8 @@ static int names_add(struct model_change *change, struct map_batch *batch, const
 		bool v4 = net_address_is_v4(&list[i].address);
 
 		if (!seen[v4])
-			rc = map_batch_add(batch, policy_key_name(change->model->index.seed, list[i].name, v4 ? 4 : 6), remove ? NULL : &list[i]);
+			rc = map_batch_add(batch, policy_key_name(change->model->index.seed, list[i].name, v4 ? 4 : 6),
+					   remove ? NULL : &list[i]);
 		seen[v4] = true;
 	}
 	return rc;

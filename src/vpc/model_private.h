@@ -11,12 +11,13 @@
  *	model_change.c	 the order of events, and putting back
  *	model_install.c	 references and keys of a version
  *	model_check.c	 what must hold between objects (spec_check.c: of one alone)
- *	model_compile.c	 what depends on what; groups, ACLs, routes, subnets, endpoints
+ *	model_compile.c	 what depends on what; groups, ACLs, routes, subnets
  *	model_mappings.c who has an address; what was removed or moved
- *	model_root.c	 arrays, maps, and the root
+ *	model_endpoint.c an ENI or NAT of this card, and how it is found
+ *	model_root.c	 elastic IPs, VPCs, arrays, maps, and the root
  *
- * What is compiled lives in pieces (piece.h). An object has a `state` (in force) and, while a change is carried out, a `next` one. Pieces
- * that `next` does not take over are retired with the old root, slots as well (model_slots.h).
+ * What is compiled lives in pieces (piece.h). An object has a `state` (in force) and, while a change is carried out, a `next` one.
+ * Pieces that `next` does not take over are retired with the old root, slots as well (model_slots.h).
  */
 #ifndef OUTBOARD_VPC_MODEL_PRIVATE_H
 #define OUTBOARD_VPC_MODEL_PRIVATE_H
@@ -168,7 +169,7 @@ void version_free(struct version *version); /* NULL: nothing */
 
 /* ---- model_install.c ---- */
 int version_new(struct net_spec *spec, struct object *object, struct version **out); /* takes the spec's lists. -ENOMEM */
-int version_resolve(struct model_change *change, struct version *version);	       /* references and keys; changes nothing else */
+int version_resolve(struct model_change *change, struct version *version);	     /* references and keys; changes nothing else */
 int version_install(struct model_change *change, struct version *version); /* -EEXIST: a key is taken; then nothing has happened */
 void version_install_again(struct model *model, struct version *version);  /* one that was */
 void version_uninstall(struct model *model, struct version *version);

@@ -20,6 +20,6 @@ struct model_lease {
 };
 
 int model_slot_lease(struct model_slots *slots, struct model_lease **out); /* the lowest that is free. -ENOSPC, -ENOMEM */
-void model_slot_return(struct model_lease *lease);			    /* NULL: nothing */
+void model_slot_return(struct model_lease *lease);			   /* NULL: nothing */
 
 #endif

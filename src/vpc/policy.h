@@ -43,8 +43,8 @@ uint32_t classifier_match(const struct classifier *c, const struct classifier_qu
 /* ---- routes.c: longest prefix match ---- */
 struct route_lookup {
 	enum route_target target;
-	uint32_t slot;		       /* endpoint (NAT, ENI; NONE: not on this card) or VPC (peering: the other one) */
-	struct net_address next_hop;   /* NAT, ENI: an address of it in this VPC; its mapping says on which card it is, and its MAC */
+	uint32_t slot;		     /* endpoint (NAT, ENI; NONE: not on this card) or VPC (peering: the other one) */
+	struct net_address next_hop; /* NAT, ENI: an address of it in this VPC; its mapping says on which card it is, and its MAC */
 	struct net_prefix destination; /* the route that matched, for traces */
 };
 struct routes;

@@ -5,8 +5,8 @@
  * hash choose the shard, the low bits the place. An update copies the directory and those shards that it touches, all others are
  * shared: one change of 80,000 entries copies a few KiB.
  *
- * The number of shards follows the number of entries, so that a shard holds 32 to 256 of them and an empty VPC costs nothing: when the
- * average would leave that range all is built anew, at 64 a shard (about every fourth doubling).
+ * The number of shards follows the number of entries, so that a shard holds 16 to 256 of them and an empty VPC costs nothing: when
+ * the average would leave that range all is built anew, at 64 a shard (growing, every second doubling).
  */
 #include "vpc/policy_map.h"
 
@@ -232,7 +232,8 @@ static int rebuild(struct policy_map *map, const struct policy_map *old, const s
 	for (size_t s = 0; s < (size_t)1 << old->shard_bits; s++) {
 		for (size_t i = 0; old->shards[s] != NULL && i <= old->shards[s]->mask; i++)
 			if (old->shards[s]->entries[i].value != NULL)
-				all[n++] = (struct policy_map_change){old->shards[s]->entries[i].key, old->shards[s]->entries[i].value};
+				all[n++] = (struct policy_map_change){old->shards[s]->entries[i].key,
+								      old->shards[s]->entries[i].value};
 		if (old->shards[s] != NULL)
 			piece_move(old->shards[s], retired);
 	}
@@ -242,8 +243,8 @@ static int rebuild(struct policy_map *map, const struct policy_map *old, const s
 	return rc;
 }
 
-static int make(struct policy_map **out, const struct policy_map *old, const uint64_t seed[2], const struct policy_map_change *changes,
-		uint32_t count, struct list *fresh, struct list *retired)
+static int make(struct policy_map **out, const struct policy_map *old, const uint64_t seed[2],
+		const struct policy_map_change *changes, uint32_t count, struct list *fresh, struct list *retired)
 {
 	uint64_t entries_max = policy_map_count(old);
 	uint32_t bits = old == NULL ? 0 : old->shard_bits;

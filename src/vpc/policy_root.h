@@ -21,10 +21,10 @@ struct policy_entrance {
 
 struct policy_root {
 	struct policy policy;
-	uint64_t seed[2];			/* of all maps */
-	const struct policy_map *ports;		/* VNI and MAC -> policy_door */
-	const struct policy_map *endpoint_ids;	/* -> policy_door */
-	const struct policy_map *publics;	/* -> policy_entrance */
+	uint64_t seed[2];			 /* of all maps */
+	const struct policy_map *ports;		 /* VNI and MAC -> policy_door */
+	const struct policy_map *endpoint_ids;	 /* -> policy_door */
+	const struct policy_map *publics;	 /* -> policy_entrance */
 	const struct policy_map *host_addresses; /* -> policy_host */
 	/* model's */
 	struct list link;    /* of roots, oldest first */

@@ -19,6 +19,6 @@ int net_prefix_compare(const struct net_prefix *a, const struct net_prefix *b);
 int prefix_set_build(const struct prefix_set **out, struct list *owner, const struct net_prefix *sorted, uint32_t count);
 
 uint32_t prefix_set_find(const struct prefix_set *set, const struct net_address *address); /* PREFIX_NONE: in none */
-uint32_t prefix_set_wider(const struct prefix_set *set, uint32_t index);		     /* PREFIX_NONE: it is the widest */
+uint32_t prefix_set_wider(const struct prefix_set *set, uint32_t index);		   /* PREFIX_NONE: it is the widest */
 
 #endif

@@ -1,4 +1,4 @@
-/* Longest prefix match: a prefix set, and beside it what each prefix leads to. Why not DPDK's rte_lpm or rte_rib: see prefix_set.c. */
+/* Longest prefix match: a prefix set, and beside it what each prefix leads to. Why not DPDK's rte_lpm: see prefix_set.c. */
 #include "vpc/routes.h"
 
 #include <errno.h>

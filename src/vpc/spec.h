@@ -1,5 +1,5 @@
 /* The objects of a VPC as control describes them, in C. Plain values; lists belong to the spec (net_spec_free). Names are for
- * messages. References are by id. */
+ * messages (of ENIs also for the resolver). References are by id. */
 #ifndef OUTBOARD_VPC_SPEC_H
 #define OUTBOARD_VPC_SPEC_H
 
@@ -37,8 +37,8 @@ enum {
 struct rule_spec {
 	uint16_t number; /* ACL: evaluated in ascending order */
 	bool egress;
-	bool deny;			/* ACL */
-	uint16_t protocol;		/* IPPROTO_*, or NET_PROTOCOL_ANY */
+	bool deny;	   /* ACL */
+	uint16_t protocol; /* IPPROTO_*, or NET_PROTOCOL_ANY */
 	/* Destination ports; 0, 65535: all, also for protocols without. ICMP and ICMPv6: type and code, 0xffff: any of them (so any
 	 * ICMP is 0xffff, 0xffff, and 0, 0xffff is echo replies). */
 	uint16_t port_first, port_last;
@@ -56,9 +56,9 @@ struct route_spec {
 };
 
 struct eni_allowances {
-	uint64_t bandwidth_in_bits, bandwidth_out_bits, packets_per_s, flows_max,
-		new_flows_per_s;   /* 0: not limited (flows_max: a share of the table) */
-	uint64_t link_local_per_s; /* 0: 1024, as AWS */
+	uint64_t bandwidth_in_bits, bandwidth_out_bits, packets_per_s, new_flows_per_s; /* 0: not limited */
+	uint64_t flows_max;								/* 0: a share of the table */
+	uint64_t link_local_per_s;							/* 0: 1024, as AWS */
 };
 
 struct eni_timeouts {
@@ -134,9 +134,14 @@ struct net_spec {
 };
 
 /* Of the gateway, in every subnet of every VPC: a guest keeps its neighbour entry whichever card it is moved to. */
-#define NET_GATEWAY_MAC {{0x0e, 0, 0, 0, 0, 0x01}}
+#define NET_GATEWAY_MAC                                                                                                            \
+	{                                                                                                                          \
+		{                                                                                                                  \
+			0x0e, 0, 0, 0, 0, 0x01                                                                                     \
+		}                                                                                                                  \
+	}
 
-void net_spec_free(struct net_spec *spec); /* its lists, not itself */
+void net_spec_free(struct net_spec *spec);				 /* its lists, not itself */
 bool net_spec_equal(const struct net_spec *a, const struct net_spec *b); /* name included */
 /* "vpc", "security-group", "acl", "route-table", "subnet", "peering", "eni", "nat", "eip", "host" */
 const char *net_kind_name(enum net_kind kind);

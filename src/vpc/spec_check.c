@@ -72,7 +72,8 @@ static int block_check(struct report *r, const char *field, const struct net_pre
 	if (p->length < shortest || p->length > longest)
 		return fail(r, -EINVAL, "%s: its length must be %u to %u", field, shortest - family_bits, longest - family_bits);
 	if (address_is_special(&p->address))
-		return fail(r, -EINVAL, "%s is reserved for other uses (loopback, link-local, multicast); choose a private or public block",
+		return fail(r, -EINVAL,
+			    "%s is reserved for other uses (loopback, link-local, multicast); choose a private or public block",
 			    field);
 	return 0;
 }
@@ -156,8 +157,10 @@ static int rule_ports_check(struct report *r, uint32_t i, const struct rule_spec
 	if (rule->port_first > rule->port_last)
 		return fail(r, -EINVAL, "rules[%u].ports: the first is above the last", i);
 	if (!protocol_has_ports(rule->protocol) && (rule->port_first != 0 || rule->port_last != UINT16_MAX))
-		return fail(r, -EINVAL, "rules[%u].ports: only TCP, UDP, UDP-Lite, SCTP and DCCP have ports; name one of them or drop the ports",
-			    i);
+		return fail(
+			r, -EINVAL,
+			"rules[%u].ports: only TCP, UDP, UDP-Lite, SCTP and DCCP have ports; name one of them or drop the ports",
+			i);
 	return 0;
 }
 
@@ -209,7 +212,9 @@ static int routes_check(struct report *r, const struct net_spec *s)
 		if (!prefix_is_clean(&route->destination))
 			return fail(r, -EINVAL, "routes[%u].destination has bits set beyond its length; clear them", i);
 		if (route->target <= ROUTE_LOCAL || route->target > ROUTE_ENI)
-			return fail(r, -EINVAL, "routes[%u].target must be internet, blackhole, nat, peering or eni (local routes are implied)", i);
+			return fail(r, -EINVAL,
+				    "routes[%u].target must be internet, blackhole, nat, peering or eni (local routes are implied)",
+				    i);
 	}
 	return 0;
 }
@@ -235,7 +240,8 @@ static int allowances_check(struct report *r, const struct net_spec *s)
 	if (a->bandwidth_in_bits > RATE_MAX || a->bandwidth_out_bits > RATE_MAX)
 		return fail(r, -EINVAL, "bandwidth: at most 1 Tbit/s; 0 does not limit");
 	if (a->packets_per_s > RATE_MAX || a->new_flows_per_s > RATE_MAX || a->link_local_per_s > RATE_MAX)
-		return fail(r, -EINVAL, "packets_per_s, new_flows_per_s: at most %llu; 0 does not limit", (unsigned long long)RATE_MAX);
+		return fail(r, -EINVAL, "packets_per_s, new_flows_per_s: at most %llu; 0 does not limit",
+			    (unsigned long long)RATE_MAX);
 	if (t->tcp_established_s > TIMEOUT_S_MAX || t->udp_s > TIMEOUT_S_MAX || t->udp_stream_s > TIMEOUT_S_MAX ||
 	    t->other_s > TIMEOUT_S_MAX)
 		return fail(r, -EINVAL, "timeouts: at most %d seconds", TIMEOUT_S_MAX);

@@ -158,7 +158,8 @@ struct net_spec spec_nat(const char *name, const char *subnet, uint8_t mac_last,
 	return s;
 }
 
-struct net_spec spec_eip(const char *name, const char *address, uint8_t target, const char *target_name, const char *private_address)
+struct net_spec spec_eip(const char *name, const char *address, uint8_t target, const char *target_name,
+			 const char *private_address)
 {
 	struct net_spec s = spec_of(NET_EIP, name);
 

@@ -69,7 +69,8 @@ static struct rule_spec *add(struct bench *b, const char *cidr, uint16_t protoco
 
 static uint32_t ask(const struct classifier *c, const char *address, uint8_t protocol, int port)
 {
-	struct classifier_query q = {.address = rig_address(address), .protocol = protocol, .port = (uint16_t)port, .ports_known = port >= 0};
+	struct classifier_query q = {
+		.address = rig_address(address), .protocol = protocol, .port = (uint16_t)port, .ports_known = port >= 0};
 	bool deny = false;
 
 	return classifier_match(c, &q, &deny);
@@ -86,7 +87,8 @@ static bool naive_ports(const struct rule_spec *r, const struct classifier_query
 	if (r->protocol == IPPROTO_ICMP || r->protocol == IPPROTO_ICMPV6) {
 		if (r->port_first == 0xffff)
 			return true;
-		return q->ports_known && r->port_first == q->port >> 8 && (r->port_last == 0xffff || r->port_last == (q->port & 0xff));
+		return q->ports_known && r->port_first == q->port >> 8 &&
+		       (r->port_last == 0xffff || r->port_last == (q->port & 0xff));
 	}
 	if (r->port_first == 0 && r->port_last == 0xffff)
 		return true;
@@ -131,7 +133,8 @@ static struct net_prefix random_prefix(struct bench *b)
 		p.address.bytes[15] = (uint8_t)random_below(b, 4);
 	} else {
 		p.length = (uint8_t)(96 + random_below(b, 33));
-		p.address = net_address_v4(htonl(10u << 24 | random_below(b, 3) << 16 | random_below(b, 4) << 8 | random_below(b, 8)));
+		p.address =
+			net_address_v4(htonl(10u << 24 | random_below(b, 3) << 16 | random_below(b, 4) << 8 | random_below(b, 8)));
 	}
 	bits = p.length;
 	for (unsigned i = bits; i < 128; i++)
@@ -141,14 +144,16 @@ static struct net_prefix random_prefix(struct bench *b)
 
 static uint16_t random_protocol(struct bench *b)
 {
-	static const uint16_t protocols[] = {NET_PROTOCOL_ANY, IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_GRE};
+	static const uint16_t protocols[] = {NET_PROTOCOL_ANY, IPPROTO_TCP,    IPPROTO_TCP, IPPROTO_UDP,
+					     IPPROTO_ICMP,     IPPROTO_ICMPV6, IPPROTO_GRE};
 
 	return protocols[random_below(b, sizeof(protocols) / sizeof(protocols[0]))];
 }
 
 static void random_ports(struct bench *b, struct rule_spec *r)
 {
-	uint16_t a = (uint16_t)(random_below(b, 4) == 0 ? 0 : random_below(b, 64)), c = (uint16_t)(random_below(b, 4) == 0 ? 65535 : random_below(b, 64));
+	uint16_t a = (uint16_t)(random_below(b, 4) == 0 ? 0 : random_below(b, 64)),
+		 c = (uint16_t)(random_below(b, 4) == 0 ? 65535 : random_below(b, 64));
 
 	if (r->protocol == IPPROTO_ICMP || r->protocol == IPPROTO_ICMPV6) {
 		r->port_first = (uint16_t)(random_below(b, 3) == 0 ? 0xffff : random_below(b, 4));
@@ -371,7 +376,8 @@ static void hostile_rules_stay_small(void **state)
 		uint16_t middle = (uint16_t)(i / 33);
 
 		snprintf(cidr, sizeof(cidr), "%s/%u", bits == 0 ? "0.0.0.0" : "128.0.0.0", bits);
-		add(&b, cidr, (uint16_t)(i % 3 == 0 ? IPPROTO_UDP : IPPROTO_TCP), (uint16_t)(1000 + middle), (uint16_t)(60000 - middle));
+		add(&b, cidr, (uint16_t)(i % 3 == 0 ? IPPROTO_UDP : IPPROTO_TCP), (uint16_t)(1000 + middle),
+		    (uint16_t)(60000 - middle));
 		b.rules[i].number = (uint16_t)(NET_RULES_MAX - i); /* the widest ports come last, and win */
 	}
 	bench_build(&b);
@@ -399,10 +405,14 @@ static void too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(agrees_with_a_linear_matcher), cmocka_unit_test(lowest_number_wins),
-		cmocka_unit_test(families_are_apart),		cmocka_unit_test(icmp_types_and_codes),
-		cmocka_unit_test(unknown_ports),		cmocka_unit_test(ends_of_port_ranges),
-		cmocka_unit_test(nothing_matches_nothing),	cmocka_unit_test(hostile_rules_stay_small),
+		cmocka_unit_test(agrees_with_a_linear_matcher),
+		cmocka_unit_test(lowest_number_wins),
+		cmocka_unit_test(families_are_apart),
+		cmocka_unit_test(icmp_types_and_codes),
+		cmocka_unit_test(unknown_ports),
+		cmocka_unit_test(ends_of_port_ranges),
+		cmocka_unit_test(nothing_matches_nothing),
+		cmocka_unit_test(hostile_rules_stay_small),
 		cmocka_unit_test(too_many),
 	};
 

@@ -29,7 +29,8 @@ static void put_eni(struct model_rig *r, const char *name, const char *subnet, u
 	rig_put(r, &s);
 }
 
-static void put_remote(struct model_rig *r, const char *name, const char *subnet, uint8_t mac, const char *address, const char *host)
+static void put_remote(struct model_rig *r, const char *name, const char *subnet, uint8_t mac, const char *address,
+		       const char *host)
 {
 	struct net_spec s = spec_eni(name, subnet, mac, address, NULL);
 
@@ -224,7 +225,8 @@ static void exchanges_are_possible(void **state)
 	assert_string_equal(mapping(&r, "a", "10.0.1.6")->name, "one");
 	assert_string_equal(mapping(&r, "a", "10.0.1.5")->name, "two");
 	assert_string_equal(policy_port_find(r.policy, 100, &mac)->name, "one");
-	assert_string_equal(policy_host_find(r.policy, &(struct net_address){{.bytes = {[10] = 0xff, 0xff, 192, 0, 2, 1}}})->name, "h2");
+	assert_string_equal(policy_host_find(r.policy, &(struct net_address){{.bytes = {[10] = 0xff, 0xff, 192, 0, 2, 1}}})->name,
+			    "h2");
 	rig_destroy(&r);
 }
 
@@ -497,6 +499,7 @@ static void slots_are_stable_and_rest_before_reuse(void **state)
 	assert_int_equal(rig_finish(&r, &second), 0);
 	rig_begin(&r); /* the first root is still read: it knows the slot */
 	put_eni(&r, "two", "s1", 2, "10.0.1.6", NULL);
+	put_subnet(&r, "s1", "a", "10.0.1.0/25", NULL); /* the first and the second have another one, the same */
 	assert_int_equal(rig_finish(&r, &third), 0);
 	r.policy = third;
 	assert_int_not_equal(rig_endpoint(&r, NET_ENI, "two")->slot, slot);
@@ -504,6 +507,7 @@ static void slots_are_stable_and_rest_before_reuse(void **state)
 	assert_null(policy_endpoint_at(second, slot));
 	model_release(r.model, second); /* out of order: the first one's memory and slot must stay */
 	assert_string_equal(policy_endpoint_at(first, slot)->name, "one");
+	assert_int_equal(policy_endpoint_at(first, slot)->subnet->cidr4.length, 96 + 24);
 	rig_begin(&r);
 	put_eni(&r, "three", "s1", 3, "10.0.1.7", NULL);
 	assert_int_equal(rig_finish(&r, &fourth), 0);
@@ -515,7 +519,8 @@ static void slots_are_stable_and_rest_before_reuse(void **state)
 	put_eni(&r, "four", "s1", 4, "10.0.1.8", NULL);
 	rig_commit(&r);
 	assert_int_equal(rig_endpoint(&r, NET_ENI, "four")->slot, slot);
-	assert_int_equal(rig_endpoint(&r, NET_ENI, "four")->generation, r.policy->version); /* no flow of the slot's last owner fits */
+	assert_int_equal(rig_endpoint(&r, NET_ENI, "four")->generation,
+			 r.policy->version); /* no flow of the slot's last owner fits */
 	rig_destroy(&r);
 }
 

@@ -35,9 +35,9 @@ static uint32_t find(const struct routes *r, const char *address)
 static void longest_prefix_wins(void **state)
 {
 	const struct route_lookup list[] = {
-		route("0.0.0.0/0", 0),	 route("10.0.0.0/8", 1),	route("10.0.0.0/16", 2), route("10.0.0.5/32", 3), route("255.255.255.255/32", 4),
-		route("0.0.0.0/32", 5),	 route("255.255.255.0/24", 6), route("fd00::/8", 7),	  route("fd00::1/128", 8),
-		route("fd00::/64", 9),
+		route("0.0.0.0/0", 0),		route("10.0.0.0/8", 1), route("10.0.0.0/16", 2),      route("10.0.0.5/32", 3),
+		route("255.255.255.255/32", 4), route("0.0.0.0/32", 5), route("255.255.255.0/24", 6), route("fd00::/8", 7),
+		route("fd00::1/128", 8),	route("fd00::/64", 9),
 	};
 	struct list pieces;
 	const struct routes *r;
@@ -211,8 +211,8 @@ static void wider_ones_are_all_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(longest_prefix_wins),	  cmocka_unit_test(what_matched_is_told),
-		cmocka_unit_test(first_of_equals_counts), cmocka_unit_test(empty),
+		cmocka_unit_test(longest_prefix_wins),	      cmocka_unit_test(what_matched_is_told),
+		cmocka_unit_test(first_of_equals_counts),     cmocka_unit_test(empty),
 		cmocka_unit_test(agrees_with_looking_at_all), cmocka_unit_test(wider_ones_are_all_found),
 	};
 
