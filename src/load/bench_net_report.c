@@ -114,6 +114,8 @@ static void print_end(const struct bench_net *b, unsigned i)
 		printf("; %llu not of this run", (unsigned long long)e->others);
 	if (b->options.echo)
 		printf("; %llu sent back, %llu had no room", (unsigned long long)e->echoed, (unsigned long long)e->echo_no_room);
+	if (e->untaken > 0)
+		printf("; %llu were never taken from the ring: is every queue polled?", (unsigned long long)e->untaken);
 	if (b->options.verify)
 		printf("; %llu with wrong checksums", (unsigned long long)e->bad_checksums);
 	printf("\n");
@@ -205,6 +207,7 @@ static json_t *end_json(const struct bench_net *b, unsigned i)
 	put(j, "echoed", e->echoed);
 	put(j, "echo_no_room", e->echo_no_room);
 	put(j, "bad_checksums", e->bad_checksums);
+	put(j, "untaken", e->untaken);
 	put(j, "kicks", e->kicks);
 	put(j, "mtu", b->drivers[i].facts.mtu);
 	return j;

@@ -249,6 +249,7 @@ static void tear_down(struct net_load *load)
 		struct load_end *end = &load->ends[i];
 
 		for (unsigned q = 0; q < end->queue_count; q++) {
+			end->seen->untaken += end->queues[q].transmit->ring.in_flight;
 			end->seen->kicks += end->queues[q].transmit->ring.kicks + end->queues[q].receive->ring.kicks;
 			load->result->directions[i].renewed += end->queues[q].flows.opened;
 			net_flows_free(&end->queues[q].flows);

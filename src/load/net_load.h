@@ -90,7 +90,8 @@ struct net_load_end {
 	uint64_t unanswered;		   /* as well, but all chains for answers were in use */
 	uint64_t echoed, echo_no_room;
 	uint64_t bad_checksums;
-	uint64_t kicks; /* notifications sent, each a system call */
+	uint64_t untaken; /* packets that were still in the ring at the end */
+	uint64_t kicks;	  /* notifications sent, each a system call */
 	struct mac mac, next_hop_mac;
 	struct net_address address;
 };
