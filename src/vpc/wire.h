@@ -16,10 +16,11 @@ struct wire_config {
 	bool has_gateway;
 	bool has_gateway_mac;	    /* the gateway is not asked: it answers no ARP or ND */
 	struct net_address gateway; /* next hop to everything else, and to the outside */
+	uint16_t mtu;		    /* of IP; 0: as the device, or the interface behind it, has it */
 	struct mac gateway_mac;
 	char device[512]; /* DPDK devargs: "net_af_packet0,iface=veth0", "net_null0", "0000:3b:00.0" */
 };
-/* "address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=veth0". -EINVAL with a sentence. */
+/* "address=192.0.2.1/24;gateway=192.0.2.254;mtu=9000;device=net_af_packet0,iface=veth0". -EINVAL with a sentence. */
 int wire_config_parse(const char *text, struct wire_config *out, char *error, size_t error_size);
 
 struct wire_counters {

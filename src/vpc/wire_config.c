@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MTU_MIN = 1280 /* RFC 8200 5 */, MTU_MAX = 65000 };
 enum { FIELD_SIZE = sizeof(((struct wire_config *)NULL)->device) };
 
 static int refuse(char *error, size_t error_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -53,6 +54,18 @@ static bool is_unicast(const struct net_address *a)
 	return v4 || a->bytes[0] != 0xff;
 }
 
+static int mtu_parse(const char *value, uint16_t *out, char *error, size_t error_size)
+{
+	unsigned mtu;
+	int end = 0;
+
+	if (value[0] < '0' || value[0] > '9' || sscanf(value, "%6u%n", &mtu, &end) != 1 || value[end] != '\0' || mtu < MTU_MIN ||
+	    mtu > MTU_MAX)
+		return refuse(error, error_size, "mtu=%s: it is between %d and %d", value, MTU_MIN, MTU_MAX);
+	*out = (uint16_t)mtu;
+	return 0;
+}
+
 static int field_set(struct wire_config *c, const char *key, const char *value, char *error, size_t error_size)
 {
 	if (strcmp(key, "address") == 0) {
@@ -77,8 +90,13 @@ static int field_set(struct wire_config *c, const char *key, const char *value, 
 				      "gateway-mac=%s: it is not the MAC address of a neighbour, such as 02:00:00:00:00:01", value);
 		return 0;
 	}
+	if (strcmp(key, "mtu") == 0) {
+		if (c->mtu != 0)
+			return refuse(error, error_size, "mtu= is there twice: a wire has one");
+		return mtu_parse(value, &c->mtu, error, error_size);
+	}
 	if (strcmp(key, "device") != 0)
-		return refuse(error, error_size, "%s=: a wire has address=, gateway=, gateway-mac= and device=", key);
+		return refuse(error, error_size, "%s=: a wire has address=, gateway=, gateway-mac=, mtu= and device=", key);
 	if (c->device[0] != '\0')
 		return refuse(error, error_size, "device= is there twice: a wire has one");
 	if (value[0] == '\0')

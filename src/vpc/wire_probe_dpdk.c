@@ -40,7 +40,7 @@ enum {
 	BUFFERS = 4 * WIRE_DESCRIPTORS - 1,		 /* both rings full, what is in hand, and a poller's cache */
 	BUFFERS_OF_PACKET_SOCKET = WIRE_DESCRIPTORS - 1, /* its rings are the kernel's: frames are copied at once */
 	PACKET_SLOT_DEFAULT = 2048,			 /* of a packet socket's ring: the driver's */
-	PACKET_SLOT_HEADER = 52,			 /* TPACKET2_HDRLEN */
+	PACKET_SLOT_HEADER = 84, /* before the IP packet in a slot: tpacket2_hdr and sockaddr_ll, aligned, Ethernet, a VLAN tag */
 	PACKET_SLOT_JUMBO = 16384,
 };
 
@@ -304,28 +304,50 @@ static uint32_t sink_offloads(uint64_t device)
 	return offloads;
 }
 
-static void mtu_choose(struct probe *p)
+/* Of a packet socket's slots; a driver's default when nothing else was said. */
+static unsigned packet_slot_bytes(const struct probe *p)
+{
+	char slot[16];
+
+	return argument_find(p->arguments, "framesz", slot, sizeof(slot)) ? (unsigned)strtoul(slot, NULL, 10) : PACKET_SLOT_DEFAULT;
+}
+
+/* The interface decides what really leaves, and the device what it takes. The af_packet driver says 1500, whatever it is, and takes
+ * what fits its slots. */
+static int mtu_choose(struct probe *p)
 {
 	struct wire_dpdk *w = p->w;
+	unsigned most, wanted = w->wire.config.mtu;
 	uint16_t mtu = 0;
+	int rc = 0;
 
-	if (p->interface_mtu > 0 && p->interface_mtu <= UINT16_MAX)
-		rte_eth_dev_set_mtu(w->port, (uint16_t)p->interface_mtu); /* what a driver does not take stays as it is */
+	if (wanted != 0 && p->interface_mtu == 0)
+		rc = rte_eth_dev_set_mtu(w->port, (uint16_t)wanted);
+	if (rc < 0)
+		return fail(p, rc, "it does not take an MTU of %u: %s", wanted, rte_strerror(-rc));
 	if (rte_eth_dev_get_mtu(w->port, &mtu) != 0 || mtu == 0)
 		mtu = RTE_ETHER_MTU;
-	/* The interface decides what really leaves. */
-	w->wire.mtu = p->interface_mtu > 0 && p->interface_mtu < mtu ? (uint16_t)p->interface_mtu : mtu;
+	most = mtu;
+	if (strcmp(p->driver, "net_af_packet") == 0 && packet_slot_bytes(p) > PACKET_SLOT_HEADER)
+		most = RTE_MIN(packet_slot_bytes(p) - PACKET_SLOT_HEADER, UINT16_MAX);
+	if (p->interface_mtu > 0 && p->interface_mtu < most)
+		most = p->interface_mtu;
+	if (wanted > most)
+		return fail(p, -EINVAL, "an MTU of %u is more than %s has: %u; raise it there first (ip link set %s mtu %u)",
+			    wanted, p->interface, most, p->interface, wanted);
+	w->wire.mtu = (uint16_t)(wanted != 0 ? wanted : most);
 	w->wire.sink.frame_bytes_max = w->wire.mtu + ETHER_BYTES;
+	return 0;
 }
 
 static int pool_create(struct probe *p)
 {
 	uint32_t bytes = RTE_ALIGN_CEIL((uint32_t)p->w->wire.mtu + ETHER_BYTES + 2 * VLAN_BYTES, RTE_CACHE_LINE_SIZE);
 	unsigned buffers = strcmp(p->driver, "net_af_packet") == 0 ? BUFFERS_OF_PACKET_SOCKET : BUFFERS;
-	char name[RTE_MEMPOOL_NAMESIZE], slot[16];
+	char name[RTE_MEMPOOL_NAMESIZE];
 
-	if (argument_find(p->arguments, "framesz", slot, sizeof(slot)) && strtoul(slot, NULL, 10) > bytes)
-		bytes = (uint32_t)strtoul(slot, NULL, 10);
+	if (packet_slot_bytes(p) > bytes)
+		bytes = packet_slot_bytes(p);
 	if (bytes < BUFFER_BYTES_MIN)
 		bytes = BUFFER_BYTES_MIN;
 	if (bytes > UINT16_MAX - RTE_PKTMBUF_HEADROOM)
@@ -378,8 +400,9 @@ static int port_start(struct probe *p)
 	}
 	if (rc < 0)
 		return fail(p, rc, "it does not take one queue each way: %s", rte_strerror(-rc));
-	mtu_choose(p);
-	rc = pool_create(p);
+	rc = mtu_choose(p);
+	if (rc == 0)
+		rc = pool_create(p);
 	if (rc < 0)
 		return rc;
 	rc = queues_setup(p, &conf);

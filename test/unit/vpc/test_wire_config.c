@@ -23,8 +23,8 @@ static void test_good(void **state)
 	assert_string_equal(text, "192.0.2.254");
 	assert_string_equal(c.device, "net_af_packet0,iface=veth0");
 	assert_false(c.has_gateway_mac);
-	assert_int_equal(wire_config_parse("address=192.0.2.1/24;gateway=192.0.2.254;gateway-mac=02:00:00:00:00:fe;device=x", &c, error,
-					   sizeof(error)),
+	assert_int_equal(wire_config_parse("address=192.0.2.1/24;gateway=192.0.2.254;gateway-mac=02:00:00:00:00:fe;device=x", &c,
+					   error, sizeof(error)),
 			 0);
 	assert_true(c.has_gateway_mac);
 	assert_int_equal(c.gateway_mac.bytes[5], 0xfe);
@@ -32,9 +32,11 @@ static void test_good(void **state)
 	assert_int_equal(wire_config_parse("device=0000:3b:00.0;address=2001:db8::1/64;", &c, error, sizeof(error)), 0);
 	assert_int_equal(c.address.length, 64);
 	assert_false(c.has_gateway);
+	assert_int_equal(c.mtu, 0);
 	assert_string_equal(c.device, "0000:3b:00.0");
 	assert_int_equal(wire_config_parse("device=x;address=192.0.2.0/31;gateway=192.0.2.1", &c, error, sizeof(error)), 0);
-	assert_int_equal(wire_config_parse("device=x;address=192.0.2.1/32", &c, error, sizeof(error)), 0);
+	assert_int_equal(wire_config_parse("device=x;address=192.0.2.1/32;mtu=9000", &c, error, sizeof(error)), 0);
+	assert_int_equal(c.mtu, 9000);
 }
 
 /* Each with a word of the sentence that says why; nothing is written then. */
@@ -70,7 +72,12 @@ static void test_bad(void **state)
 		{"address=192.0.2.1/24;device=x;gateway=192.0.2.3;gateway-mac=01:00:00:00:00:01", "MAC address of a neighbour"},
 		{"address=192.0.2.1/24;device=x;gateway-mac=02:00:00:00:00:01", "of no use without"},
 		{"address=192.0.2.1/24;device=x;gateway-mac=02:00:00:00:00:01;gateway-mac=02:00:00:00:00:01", "twice"},
-		{"address=192.0.2.1/24;device=x;mtu=1500", "mtu=: a wire has"},
+		{"address=192.0.2.1/24;device=x;speed=10", "speed=: a wire has"},
+		{"address=192.0.2.1/24;device=x;mtu=1279", "between 1280 and 65000"},
+		{"address=192.0.2.1/24;device=x;mtu=65001", "between 1280 and 65000"},
+		{"address=192.0.2.1/24;device=x;mtu=1500k", "between 1280 and 65000"},
+		{"address=192.0.2.1/24;device=x;mtu=", "between 1280 and 65000"},
+		{"address=192.0.2.1/24;device=x;mtu=1500;mtu=1500", "mtu= is there twice"},
 		{"address=192.0.2.1/24;device", "key=value"},
 		{";;address=192.0.2.1/24;device=x", "key=value"},
 	};
