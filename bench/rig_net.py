@@ -1,6 +1,7 @@
 """Peers of the network benchmarks, each on core CARD_CORE: Open vSwitch with DPDK, and testpmd. Both live in a network namespace of
 their own, so that nothing of theirs is left behind."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -109,8 +110,8 @@ class Ovs:
 
     def sent_packets(self):
         """What left through the wire."""
-        text = self._vsctl("get", "Interface", "wire", "statistics:tx_packets")
-        return int(text.strip())
+        text = self._inside("ovs-ofctl", "dump-ports", f"unix:{self._path('br-phy.mgmt')}", "wire")
+        return int(re.search(r"tx pkts=(\d+)", text).group(1))
 
     def statistics(self):
         return self._appctl("dpif-netdev/pmd-stats-show")
