@@ -403,15 +403,6 @@ static int each_put(struct net_change *change, struct failure *failure,
 	return 0;
 }
 
-static int write_references(struct net_change *change, const struct net_item *item)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < item->reference_count; i++)
-		rc = store_net_refer(change->store, &item->row.id, &item->references[i]);
-	return rc;
-}
-
 static int finish(struct net_change *change, size_t at, struct failure *failure)
 {
 	struct net_item *item = change->items[at];
@@ -422,10 +413,6 @@ static int finish(struct net_change *change, size_t at, struct failure *failure)
 	if (describe(change, at, failure) < 0)
 		return -EINVAL;
 	rc = net_object_texts(item->row.kind, item->object, &item->row);
-	if (rc == 0)
-		rc = store_net_put(change->store, &item->row);
-	if (rc == 0)
-		rc = write_references(change, item);
 	return rc < 0 ? fail(item, rc, failure) : 0;
 }
 
@@ -459,6 +446,17 @@ int net_change_resolve(struct net_change *change, struct failure *failure)
 		if (finish(change, i, failure) < 0)
 			return -EINVAL;
 	return 0;
+}
+
+/* ---- writing ---- */
+
+static int write_references(struct net_change *change, const struct net_item *item)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < item->reference_count; i++)
+		rc = store_net_refer(change->store, &item->row.id, &item->references[i]);
+	return rc;
 }
 
 int net_change_write(struct net_change *change)

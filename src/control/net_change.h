@@ -4,14 +4,14 @@
  *	net_change_open
  *	net_change_put, net_change_delete ...		any order
  *	store_begin
- *	net_change_resolve		names become ids, what is automatic is found, everything is checked and written
- *	store_rollback			so that nobody else waits for, or is part of, this transaction while the card thinks
+ *	net_change_resolve		names become ids, what is automatic is found, everything is checked
+ *	store_rollback			nobody else waits for, or is part of, this transaction while the card thinks
  *	net_change_message -> the card
  *	store_begin, net_change_write, store_commit
  *	net_change_close
  *
- * The store itself is what a change is checked against: once the rows are written, within the transaction, a query sees the
- * network as it would be. With nobody to ask the first transaction can be committed as it is.
+ * The store itself is what a change is checked against: within the transaction, once old rows are gone, and names and claims of the
+ * new ones are there, a query sees the network as it would be.
  */
 #ifndef OUTBOARD_CONTROL_NET_CHANGE_H
 #define OUTBOARD_CONTROL_NET_CHANGE_H
@@ -53,7 +53,7 @@ void net_change_close(struct net_change *change);
 struct net_item *net_change_put(struct net_change *change, enum net_kind kind, json_t *object, const struct net_row *old);
 int net_change_delete(struct net_change *change, const struct net_row *row);
 
-/* In a transaction, which is to be rolled back when this fails. 0, or -EINVAL with the failure, which names the object. */
+/* In a transaction, which is to be rolled back then. 0, or -EINVAL with the failure, which names the object. */
 int net_change_resolve(struct net_change *change, struct failure *failure);
 int net_change_write(struct net_change *change); /* once resolved, in a transaction: 0 or -errno of the store */
 /* Of objects that are in the store already: what the card is told of them, nothing else. */

@@ -1,6 +1,7 @@
 #include "control/net_op.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,23 @@
 
 /* ---- the end ---- */
 
+/* A load takes some hundred bytes of memory for every rule: not to be kept for the next one. */
+static void give_memory_back(struct net_op *op)
+{
+	store_release_memory(&op->job.control->store);
+	malloc_trim(0);
+}
+
 static void end(struct net_op *op)
 {
 	struct net_job *job = &op->job;
+	bool large = op->kind == NET_KIND_COUNT;
 
 	net_change_close(&op->change);
 	json_decref(op->body);
 	json_decref(op->reply);
+	if (large)
+		give_memory_back(op);
 	net_job_done(job);
 	free(op);
 }
@@ -94,7 +105,7 @@ static void applied(void *context, const struct peer_answer *said)
 static void commit_alone(struct net_op *op)
 {
 	struct control *control = op->job.control;
-	int rc = store_commit(&control->store);
+	int rc = commit_resolved(op);
 
 	if (rc < 0) {
 		net_op_fail(op, rc);
@@ -121,15 +132,13 @@ static void start(struct net_job *job)
 	rc = op->prepare(op);
 	if (rc == 0 && op->change.count > 0)
 		rc = net_change_resolve(&op->change, &op->failure);
-	if (rc == 0 && op->change.count > 0 && !control->net.in_sync) {
-		commit_alone(op);
-		return;
-	}
 	store_rollback(&control->store);
 	if (rc < 0)
 		refuse(op);
 	else if (op->change.count == 0)
 		answer(op);
+	else if (!control->net.in_sync)
+		commit_alone(op);
 	else
 		net_request(control, net_change_message(&op->change, false), NET_APPLY_TIMEOUT_MS, applied, op);
 }

@@ -336,6 +336,7 @@ int store_open(struct store *store, const char *path, char *error, size_t error_
 				       "PRAGMA foreign_keys = ON;"
 				       "PRAGMA secure_delete = ON;" /* a wrapped key that is deleted is overwritten */
 				       "PRAGMA temp_store = MEMORY;"
+				       "PRAGMA cache_size = -262144;" /* KiB, as needed: a load of a whole network without spilling */
 				       "PRAGMA trusted_schema = OFF;";
 	struct opening o = {store, path, error, error_size};
 	mode_t mask = umask(0077);
@@ -356,6 +357,11 @@ int store_open(struct store *store, const char *path, char *error, size_t error_
 	if (rc < 0)
 		store_close(store);
 	return rc;
+}
+
+void store_release_memory(struct store *store)
+{
+	sqlite3_db_release_memory(store->db);
 }
 
 void store_forget_deleted(struct store *store)

@@ -54,6 +54,7 @@ void store_close(struct store *store);
 int store_begin(struct store *store);
 int store_commit(struct store *store); /* on failure everything is rolled back */
 void store_rollback(struct store *store);
+void store_release_memory(struct store *store); /* after a change that was large */
 /* After a key was deleted: it must not live on in the write-ahead log. Best effort: the log goes at the next checkpoint anyway. */
 void store_forget_deleted(struct store *store);
 

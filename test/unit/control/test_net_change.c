@@ -50,18 +50,22 @@ static void delete (struct net_rig *n, enum net_kind kind, const char *name)
 	net_row_clear(&row);
 }
 
-/* Everything in the tables of the network, as text. */
-static char *dump(struct store *store)
+/* The tables of the network as text: what is written last, or (`whole` false) only what a change is checked by. */
+static char *dump_part(struct store *store, bool whole)
 {
 	char *text = sqlite3_mprintf("");
 	static const char *const queries[] = {
+		"SELECT hex(id), kind, name, ifnull(hex(vpc), ''), '', '' FROM net_objects ORDER BY id",
 		"SELECT hex(id), kind, name, ifnull(hex(vpc), ''), body, ifnull(items, '') || item_count FROM net_objects ORDER BY "
 		"id",
 		"SELECT hex(from_id), hex(to_id), '', '', '', '' FROM net_references ORDER BY from_id, to_id",
 		"SELECT scope, hex(vpc), hex(value), hex(owner), '', '' FROM net_claims ORDER BY scope, vpc, value"};
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		sqlite3_stmt *s;
+
+		if (!whole && (i == 1 || i == 2))
+			continue;
 
 		assert_int_equal(sqlite3_prepare_v2(store->db, queries[i], -1, &s, NULL), SQLITE_OK);
 		while (sqlite3_step(s) == SQLITE_ROW)
@@ -72,7 +76,12 @@ static char *dump(struct store *store)
 	return text;
 }
 
-/* As control does it: resolved, rolled back, written again; both must be the same, and the first must leave no trace. */
+static char *dump(struct store *store)
+{
+	return dump_part(store, true);
+}
+
+/* As control does it: resolved, rolled back, written; what is written must be what was checked, which must leave no trace. */
 static void commit(struct net_rig *n)
 {
 	struct store *store = &n->rig->store;
@@ -81,14 +90,14 @@ static void commit(struct net_rig *n)
 	assert_int_equal(store_begin(store), 0);
 	if (net_change_resolve(&n->change, &n->failure) < 0)
 		fail_msg("%s", n->failure.message);
-	resolved = dump(store);
+	resolved = dump_part(store, false);
 	store_rollback(store);
 	rolled_back = dump(store);
 	assert_string_equal(rolled_back, before);
 	assert_int_equal(store_begin(store), 0);
 	assert_int_equal(net_change_write(&n->change), 0);
 	assert_int_equal(store_commit(store), 0);
-	written = dump(store);
+	written = dump_part(store, false);
 	assert_string_equal(written, resolved);
 	sqlite3_free(before);
 	sqlite3_free(resolved);
