@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 
 enum { REPLY_MAX_BYTES = 256 << 20, URL_SIZE = 512, BUSY_PAUSE_US = 20000 };
 
@@ -172,71 +173,111 @@ static int perform(CURL *curl, const char *socket, unsigned patience_s, json_t *
 	return rc;
 }
 
-int api_request(const char *socket, unsigned patience_s, const char *method, const char *path, const json_t *body, json_t **reply,
-		struct api_error *error)
+/* What was sent of what there is, as often as curl wants to tell. */
+static int on_progress(void *context, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
+{
+	(void)to_receive;
+	(void)received;
+	if (to_send > 0)
+		progress_update(context, 100.0 * (double)sent / (double)to_send, clock_monotonic_ns());
+	return 0;
+}
+
+struct outgoing {
+	const char *method, *path;
+	const char *text; /* NULL: no body */
+	struct progress *progress;
+};
+
+static int send_request(const char *socket, unsigned patience_s, const struct outgoing *o, json_t **reply, struct api_error *error)
 {
 	struct curl_slist *headers = NULL;
-	char url[URL_SIZE], *text = NULL;
-	CURL *curl;
-	int rc = -1;
+	CURL *curl = curl_easy_init();
+	char url[URL_SIZE];
+	int rc;
 
 	if (reply != NULL)
 		*reply = NULL;
-	snprintf(url, sizeof(url), "http://localhost%s", path);
-	curl = curl_easy_init();
 	if (curl == NULL)
 		return refuse(error, "out_of_memory", "out of memory");
+	snprintf(url, sizeof(url), "http://localhost%s", o->path);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	if (body != NULL) {
-		text = json_dumps(body, JSON_COMPACT);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, o->method);
+	if (o->text != NULL) {
 		headers = curl_slist_append(NULL, "Content-Type: application/json");
+		headers = curl_slist_append(headers, "Expect:"); /* a long body need not wait to be invited */
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
-		if (text == NULL || headers == NULL) {
-			refuse(error, "out_of_memory", "out of memory");
-			goto out;
-		}
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, o->text);
+	}
+	if (o->progress != NULL) {
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, o->progress);
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	}
 	rc = perform(curl, socket, patience_s, reply, error);
-out:
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
+	return rc;
+}
+
+int api_request(const char *socket, unsigned patience_s, const char *method, const char *path, const json_t *body, json_t **reply,
+		struct api_error *error)
+{
+	char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+	int rc = body != NULL && text == NULL
+			 ? refuse(error, "out_of_memory", "out of memory")
+			 : send_request(socket, patience_s, &(struct outgoing){method, path, text, NULL}, reply, error);
+
 	free(text);
 	return rc;
 }
 
+/* Fields whose option is called otherwise: without a unit, or in the singular when it repeats. */
+static const struct {
+	const char *suffix, *says;
+} spellings[] = {{"", ""}, {"_bytes", ", in bytes,"}, {"_mib", ", in MiB,"}, {"_s", ", in seconds,"}, {"es", ""}, {"s", ""}};
+
+/* The option that a field of the API is given by; *says: what to add to its name. NULL: there is none. */
+static const struct cli_option *option_of(const struct cli *cli, const char *field, const char **says)
+{
+	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+		char name[64];
+		size_t length = strlen(field), suffix = strlen(spellings[i].suffix);
+
+		if (length <= suffix || length >= sizeof(name) || strcmp(field + length - suffix, spellings[i].suffix) != 0)
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)(length - suffix), field);
+		for (char *c = name; *c != '\0'; c++)
+			if (*c == '_')
+				*c = '-';
+		*says = spellings[i].says;
+		for (const struct cli_option *o = cli->command->options; o != NULL && o->name != NULL; o++)
+			if (strcmp(o->name, name) == 0)
+				return o;
+	}
+	return NULL;
+}
+
 /*
  * The API speaks of fields of a body; who typed a command knows its options: `Field "size_bytes" must be ...` becomes
- * `--size, in bytes, must be ...`. What is no option of the command stays as it is.
+ * `--size, in bytes, must be ...`, and so does `Field "add[0].ports" must be ...`. What is no option of the command stays as it is.
  */
 static void name_option(const struct cli *cli, struct api_error *error)
 {
-	static const char *const units[] = {"_bytes", "_mib"};
-	char field[64], message[sizeof(error->message)];
-	const char *unit = NULL;
+	char field[96], message[sizeof(error->message)], *name;
+	const struct cli_option *option;
+	const char *says;
 	int end = 0;
 
-	if (sscanf(error->message, "Field \"%63[a-z_]\"%n", field, &end) != 1 || end == 0)
+	if (sscanf(error->message, "Field \"%95[]a-z0-9_[.]\"%n", field, &end) != 1 || end == 0)
 		return;
-	for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]) && unit == NULL; i++) {
-		char *suffix = field + strlen(field) - strlen(units[i]);
-
-		if (suffix > field && strcmp(suffix, units[i]) == 0) {
-			*suffix = '\0';
-			unit = i == 0 ? ", in bytes," : ", in MiB,";
-		}
-	}
-	for (char *c = field; *c != '\0'; c++)
-		if (*c == '_')
-			*c = '-';
-	for (const struct cli_option *o = cli->command->options; o != NULL && o->name != NULL; o++) {
-		if (strcmp(o->name, field) != 0)
-			continue;
-		snprintf(message, sizeof(message), "--%s%s%s", field, unit != NULL ? unit : "", error->message + end);
-		strcpy(error->message, message);
+	name = strrchr(field, '.') != NULL ? strrchr(field, '.') + 1 : field;
+	name[strcspn(name, "[")] = '\0';
+	option = option_of(cli, name, &says);
+	if (option == NULL)
 		return;
-	}
+	snprintf(message, sizeof(message), "--%s%s%s", option->name, says, error->message + end);
+	strcpy(error->message, message);
 }
 
 int api_call(const struct cli *cli, const char *method, json_t *body, json_t **reply, const char *path_format, ...)
@@ -254,5 +295,16 @@ int api_call(const struct cli *cli, const char *method, json_t *body, json_t **r
 	if (rc == 0)
 		return 0;
 	name_option(cli, &error);
+	return cli_fail(cli, error.code, "%s", error.message);
+}
+
+int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply)
+{
+	struct api_error error;
+
+	if (send_request(cli->api_socket, cli->api_patience_s, &(struct outgoing){"POST", path, text, progress}, reply, &error) ==
+	    0)
+		return 0;
+	progress_end(progress);
 	return cli_fail(cli, error.code, "%s", error.message);
 }

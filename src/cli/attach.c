@@ -1,7 +1,4 @@
 /* `outboard volume attach|detach|nbd`. */
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +7,7 @@
 #include "cli/fields.h"
 #include "cli/nbd.h"
 #include "cli/output.h"
+#include "cli/socket_options.h"
 #include "cli/vmm.h"
 
 static const struct cli_option attach_options[] = {
@@ -23,60 +21,6 @@ static const struct cli_option attach_options[] = {
 	{0},
 };
 
-/* A name, or a number as it is. -1, or the exit status. */
-static int add_user(const struct cli *cli, json_t *body)
-{
-	const char *name = cli_text(cli, "user", NULL);
-	const struct passwd *user;
-	char *end;
-	unsigned long id;
-
-	if (name == NULL)
-		return -1;
-	id = strtoul(name, &end, 10);
-	if (*name == '\0' || *end != '\0') {
-		user = getpwnam(name);
-		if (user == NULL)
-			return cli_usage(cli, "there is no user \"%s\"", name);
-		id = user->pw_uid;
-	}
-	json_object_set_new(body, "uid", json_integer((json_int_t)id));
-	return -1;
-}
-
-static int add_group(const struct cli *cli, json_t *body)
-{
-	const char *name = cli_text(cli, "group", NULL);
-	const struct group *group;
-	char *end;
-	unsigned long id;
-
-	if (name == NULL)
-		return -1;
-	id = strtoul(name, &end, 10);
-	if (*name == '\0' || *end != '\0') {
-		group = getgrnam(name);
-		if (group == NULL)
-			return cli_usage(cli, "there is no group \"%s\"", name);
-		id = group->gr_gid;
-	}
-	json_object_set_new(body, "gid", json_integer((json_int_t)id));
-	return -1;
-}
-
-static int add_socket(const struct cli *cli, json_t *body)
-{
-	const char *socket = cli_text(cli, "socket", NULL), *mode = cli_text(cli, "mode", NULL);
-	int status;
-
-	if (socket != NULL)
-		json_object_set_new(body, "socket", json_string_absolute(socket));
-	if (mode != NULL)
-		json_object_set_new(body, "mode", json_string(mode));
-	status = add_user(cli, body);
-	return status >= 0 ? status : add_group(cli, body);
-}
-
 static int attach(struct cli *cli)
 {
 	json_t *body = json_pack("{s:s,s:s,s:I,s:b,s:b}", "volume", cli->argument[0], "kind", "vhost-user-blk", "queues",
@@ -84,7 +28,7 @@ static int attach(struct cli *cli)
 				 cli_flag(cli, "read-only"));
 	struct vmm_disk disk = {.name = cli->argument[0]};
 	json_t *attachment;
-	int status = add_socket(cli, body);
+	int status = socket_options_add(cli, body);
 
 	if (status >= 0) {
 		json_decref(body);
@@ -154,7 +98,7 @@ static int nbd(struct cli *cli)
 	json_t *body =
 		json_pack("{s:s,s:s,s:b}", "volume", cli->argument[0], "kind", "nbd", "read_only", cli_flag(cli, "read-only"));
 	json_t *attachment;
-	int status = add_socket(cli, body);
+	int status = socket_options_add(cli, body);
 	char *uri;
 
 	if (status >= 0) {

@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "cli/api.h"
 #include "cli/output.h"
+#include "cli/rate.h"
 
 static const char default_socket[] = "/run/outboard/api.sock";
 
@@ -103,6 +104,13 @@ static int value_check(const struct cli *cli, enum cli_type type, const char *wh
 		if (rc != 0)
 			return cli_usage(cli, "%s must be a size such as 512M, 10G or 1T, not \"%s\"", what, text);
 		break;
+	case CLI_RATE:
+		rc = rate_parse(text, number);
+		if (rc == -ERANGE)
+			return cli_usage(cli, "%s is more bits than there are, \"%s\"", what, text);
+		if (rc != 0)
+			return cli_usage(cli, "%s must be bits a second such as 100M, 2.5G or 1000000, not \"%s\"", what, text);
+		break;
 	case CLI_NUMBER:
 		if (number_parse(text, number) != 0)
 			return cli_usage(cli, "%s must be a number, not \"%s\"", what, text);
@@ -110,6 +118,16 @@ static int value_check(const struct cli *cli, enum cli_type type, const char *wh
 	case CLI_NAME:
 	case CLI_VOLUME:
 	case CLI_KEY:
+	case CLI_VPC:
+	case CLI_SUBNET:
+	case CLI_SECURITY_GROUP:
+	case CLI_ACL:
+	case CLI_ROUTE_TABLE:
+	case CLI_PEERING:
+	case CLI_ENI:
+	case CLI_NAT:
+	case CLI_EIP:
+	case CLI_HOST:
 		if (!name_valid(text))
 			return cli_usage(
 				cli,
@@ -215,7 +233,7 @@ static int own_option(struct cli *cli, unsigned index)
 	char what[64];
 
 	snprintf(what, sizeof(what), "--%s", o->name);
-	if (value->text != NULL && o->need != CLI_REPEATED)
+	if (value->text != NULL && !cli_repeated(o))
 		return cli_usage(cli, "%s is given twice", what);
 	if (value->count == CLI_REPEATS_MAX)
 		return cli_usage(cli, "%s is given more than %d times", what, CLI_REPEATS_MAX);
@@ -270,7 +288,7 @@ static int arguments_parse(struct cli *cli, int argc, char **argv)
 			return status;
 	}
 	for (unsigned i = 0; i < option_count(command->options); i++)
-		if (command->options[i].need == CLI_REQUIRED && cli->value[i].text == NULL)
+		if (cli_required(&command->options[i]) && cli->value[i].text == NULL)
 			return cli_usage(cli, "--%s is missing", command->options[i].name);
 	return -1;
 }

@@ -28,15 +28,26 @@ enum cli_type {
 	CLI_NAME,   /* of a new object */
 	CLI_VOLUME, /* name of an existing one */
 	CLI_KEY,
+	CLI_VPC,
+	CLI_SUBNET,
+	CLI_SECURITY_GROUP,
+	CLI_ACL,
+	CLI_ROUTE_TABLE,
+	CLI_PEERING,
+	CLI_ENI,
+	CLI_NAT,
+	CLI_EIP,
+	CLI_HOST,
 	CLI_FILE,
 	CLI_FOLDER,
 	CLI_SIZE, /* 4096, 512M, 10G, 1T: bytes */
+	CLI_RATE, /* 100M, 2.5G, 1000000: bits a second */
 	CLI_NUMBER,
 	CLI_CHOICE, /* one of the words of `metavar`: "raw|qcow2" */
 };
 
-/* Whether an option is given: tables say false or true, or that it may be given several times. */
-enum cli_need { CLI_OPTIONAL = false, CLI_REQUIRED = true, CLI_REPEATED };
+/* Whether an option is given: tables say false or true, or that it may (or must) be given once or several times. */
+enum cli_need { CLI_OPTIONAL = false, CLI_REQUIRED = true, CLI_REPEATED, CLI_REQUIRED_REPEATED };
 
 struct cli_option {
 	const char *name; /* long name, without its dashes; NULL ends a table */
@@ -67,7 +78,7 @@ struct cli_command {
 
 struct cli_value {
 	const char *text; /* NULL: not given; the first, of one that repeats */
-	uint64_t number;  /* of CLI_SIZE and CLI_NUMBER */
+	uint64_t number;  /* of CLI_SIZE, CLI_RATE and CLI_NUMBER; the last, of one that repeats */
 	const char *all[CLI_REPEATS_MAX];
 	unsigned count;
 };
@@ -85,6 +96,16 @@ struct cli {
 
 extern const struct cli_command *const cli_commands[]; /* groups before their commands; ends with NULL */
 extern const struct cli_option cli_global_options[];   /* valid everywhere */
+
+static inline bool cli_required(const struct cli_option *option)
+{
+	return option->need == CLI_REQUIRED || option->need == CLI_REQUIRED_REPEATED;
+}
+
+static inline bool cli_repeated(const struct cli_option *option)
+{
+	return option->need == CLI_REPEATED || option->need == CLI_REQUIRED_REPEATED;
+}
 
 /* The value of an option of this command, NULL when it was not given. */
 const struct cli_value *cli_option(const struct cli *cli, const char *name);

@@ -49,31 +49,32 @@ static void offer_names(const struct completion *c, const char *path)
 	json_decref(list);
 }
 
+/* Where the names of existing objects are listed. */
+static const char *const lists[] = {
+	[CLI_VOLUME] = "/v1/volumes",
+	[CLI_KEY] = "/v1/keys",
+	[CLI_VPC] = "/v1/vpcs",
+	[CLI_SUBNET] = "/v1/subnets",
+	[CLI_SECURITY_GROUP] = "/v1/security-groups",
+	[CLI_ACL] = "/v1/acls",
+	[CLI_ROUTE_TABLE] = "/v1/route-tables",
+	[CLI_PEERING] = "/v1/peerings",
+	[CLI_ENI] = "/v1/enis",
+	[CLI_NAT] = "/v1/nats",
+	[CLI_EIP] = "/v1/eips",
+	[CLI_HOST] = "/v1/hosts",
+};
+
 static void offer_values(const struct completion *c, enum cli_type type, const char *metavar)
 {
-	switch (type) {
-	case CLI_VOLUME:
-		offer_names(c, "/v1/volumes");
-		break;
-	case CLI_KEY:
-		offer_names(c, "/v1/keys");
-		break;
-	case CLI_FILE:
+	if (type == CLI_FILE)
 		puts(":file");
-		break;
-	case CLI_FOLDER:
+	else if (type == CLI_FOLDER)
 		puts(":folder");
-		break;
-	case CLI_CHOICE:
+	else if (type == CLI_CHOICE)
 		offer_choices(c, metavar);
-		break;
-	case CLI_FLAG:
-	case CLI_TEXT:
-	case CLI_NAME:
-	case CLI_SIZE:
-	case CLI_NUMBER:
-		break;
-	}
+	else if (type < sizeof(lists) / sizeof(lists[0]) && lists[type] != NULL)
+		offer_names(c, lists[type]);
 }
 
 static void offer_options(const struct completion *c, const struct cli_option *options)

@@ -59,6 +59,26 @@ void print_tags(const json_t *tags)
 		print_field("tag", "%s=%s", key, json_is_string(value) ? json_string_value(value) : "");
 }
 
+int fields_add_tags(const struct cli *cli, json_t *body)
+{
+	const char *text = cli_text(cli, "tags", NULL);
+	json_t *tags;
+
+	if (text == NULL)
+		return -1;
+	tags = json_object();
+	json_object_set_new(body, "tags", tags);
+	while (*text != '\0') {
+		size_t length = strcspn(text, ","), key = strcspn(text, "=");
+
+		if (key == 0 || key >= length)
+			return cli_usage(cli, "--tags must be KEY=VALUE,KEY=VALUE,...");
+		json_object_setn_new(tags, text, key, json_stringn(text + key + 1, length - key - 1));
+		text += length + (text[length] == ',');
+	}
+	return -1;
+}
+
 int print_list(const char *name, json_t *list)
 {
 	json_t *object = json_pack("{s:o}", name, list);

@@ -14,6 +14,9 @@ uint64_t field_number(const json_t *object, const char *name);
 bool field_true(const json_t *object, const char *name);
 bool field_is_set(const json_t *object, const char *name); /* there, and not null */
 
+/* --tags "a=b,c=d" as "tags" of the body. -1, or the exit status. */
+int fields_add_tags(const struct cli *cli, json_t *body);
+
 void print_limits(const json_t *volume);
 void print_tags(const json_t *tags);
 /* {"NAME": list}; takes `list` over. Returns 0, as print_done() does, for handlers to end with. */

@@ -41,7 +41,7 @@ static void print_usage(const struct cli_command *command)
 	for (unsigned i = 0; i < CLI_ARGUMENTS_MAX && command->arguments[i].name != NULL; i++)
 		printf(" %s", command->arguments[i].name);
 	for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++)
-		if (o->need == CLI_REQUIRED)
+		if (cli_required(o))
 			printf(" --%s %s", o->name, o->metavar);
 	printf("%s\n\n%s.\n", command->run == NULL ? " COMMAND" : command->options != NULL ? " [options]" : "", command->summary);
 }
@@ -103,7 +103,7 @@ static json_t *options_json(const struct cli_option *options)
 
 	for (; options != NULL && options->name != NULL; options++)
 		json_array_append_new(list, json_pack("{s:s,s:s?,s:s,s:b}", "name", options->name, "value", options->metavar,
-						      "help", options->help, "required", options->need == CLI_REQUIRED));
+						      "help", options->help, "required", cli_required(options)));
 	return list;
 }
 

@@ -12,12 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char memory[] = "4G";
-
 enum { QUEUES_SHOWN_MAX = 4 };
 
 /* `text` with each comma doubled, as QEMU's options want it. */
-static json_t *qemu_value(const char *format, const char *text, const char *tail)
+json_t *vmm_qemu_value(const char *head, const char *text, const char *tail)
 {
 	char *escaped = malloc(strlen(text) * 2 + 1), *to = escaped;
 	json_t *value;
@@ -30,7 +28,7 @@ static json_t *qemu_value(const char *format, const char *text, const char *tail
 			*to++ = ',';
 	}
 	*to = '\0';
-	value = json_sprintf("%s%s%s", format, escaped, tail);
+	value = json_sprintf("%s%s%s", head, escaped, tail);
 	free(escaped);
 	return value;
 }
@@ -41,20 +39,27 @@ static unsigned queues_shown(const struct vmm_disk *d)
 	return d->queues < QUEUES_SHOWN_MAX ? d->queues : QUEUES_SHOWN_MAX;
 }
 
-static json_t *qemu(const struct vmm_disk *d)
+json_t *vmm_qemu_memory(const char *size)
 {
 	json_t *line = json_array();
-	char head[128];
 
 	json_array_append_new(line, json_string("-m"));
-	json_array_append_new(line, json_string(memory));
+	json_array_append_new(line, json_string(size));
 	json_array_append_new(line, json_string("-object"));
-	json_array_append_new(line, json_sprintf("memory-backend-memfd,id=mem,size=%s,share=on", memory));
+	json_array_append_new(line, json_sprintf("memory-backend-memfd,id=mem,size=%s,share=on", size));
 	json_array_append_new(line, json_string("-machine"));
 	json_array_append_new(line, json_string("q35,memory-backend=mem"));
+	return line;
+}
+
+static json_t *qemu(const struct vmm_disk *d)
+{
+	json_t *line = vmm_qemu_memory(VMM_MEMORY);
+	char head[128];
+
 	json_array_append_new(line, json_string("-chardev"));
 	snprintf(head, sizeof(head), "socket,id=disk-%s,path=", d->name);
-	json_array_append_new(line, qemu_value(head, d->socket, ",reconnect=1"));
+	json_array_append_new(line, vmm_qemu_value(head, d->socket, ",reconnect=1"));
 	json_array_append_new(line, json_string("-device"));
 	json_array_append_new(line, json_sprintf("vhost-user-blk-pci,chardev=disk-%s,num-queues=%u%s", d->name, queues_shown(d),
 						 d->packed ? ",packed=on" : ""));
@@ -66,7 +71,7 @@ static json_t *cloud_hypervisor(const struct vmm_disk *d)
 	json_t *line = json_array();
 
 	json_array_append_new(line, json_string("--memory"));
-	json_array_append_new(line, json_sprintf("size=%s,shared=on", memory));
+	json_array_append_new(line, json_sprintf("size=%s,shared=on", VMM_MEMORY));
 	json_array_append_new(line, json_string("--disk"));
 	json_array_append_new(line,
 			      json_sprintf("vhost_user=true,socket=%s,num_queues=%u,queue_size=128", d->socket, queues_shown(d)));
@@ -91,7 +96,7 @@ json_t *vmm_lines(const struct vmm_disk *disk)
 			 firecracker(disk));
 }
 
-static void print_quoted(const char *word)
+void vmm_print_quoted(const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+@%-";
 
@@ -110,14 +115,14 @@ static void print_quoted(const char *word)
 }
 
 /* An option and its value on each line, joined by backslashes. */
-static void print_line(const char *command, const json_t *line)
+void vmm_print_line(const char *command, const json_t *line)
 {
 	size_t count = json_array_size(line);
 
 	printf("  %s ... \\\n", command);
 	for (size_t i = 0; i + 1 < count; i += 2) {
 		printf("    %s ", json_string_value(json_array_get(line, i)));
-		print_quoted(json_string_value(json_array_get(line, i + 1)));
+		vmm_print_quoted(json_string_value(json_array_get(line, i + 1)));
 		printf("%s\n", i + 2 < count ? " \\" : "");
 	}
 }
@@ -128,9 +133,9 @@ void vmm_print(const struct vmm_disk *disk)
 	char *text = json_dumps(drive, 0);
 
 	printf("\nQEMU:\n");
-	print_line("qemu-system-x86_64", json_object_get(lines, "qemu"));
+	vmm_print_line("qemu-system-x86_64", json_object_get(lines, "qemu"));
 	printf("\nCloud Hypervisor:\n");
-	print_line("cloud-hypervisor", json_object_get(lines, "cloud_hypervisor"));
+	vmm_print_line("cloud-hypervisor", json_object_get(lines, "cloud_hypervisor"));
 	printf("\nFirecracker (configuration file, or PUT /drives/%s):\n", json_string_value(json_object_get(drive, "drive_id")));
 	printf("  \"drives\": [%s]\n", text);
 	free(text);

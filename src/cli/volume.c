@@ -62,27 +62,6 @@ static void add_limits(const struct cli *cli, json_t *body)
 					    : json_integer((json_int_t)cli_number(cli, "throughput", 0)));
 }
 
-/* "a=b,c=d": -1, or the exit status. */
-static int add_tags(const struct cli *cli, json_t *body)
-{
-	const char *text = cli_text(cli, "tags", NULL);
-	json_t *tags;
-
-	if (text == NULL)
-		return -1;
-	tags = json_object();
-	json_object_set_new(body, "tags", tags);
-	while (*text != '\0') {
-		size_t length = strcspn(text, ","), key = strcspn(text, "=");
-
-		if (key == 0 || key >= length)
-			return cli_usage(cli, "--tags must be KEY=VALUE,KEY=VALUE,...");
-		json_object_setn_new(tags, text, key, json_stringn(text + key + 1, length - key - 1));
-		text += length + (text[length] == ',');
-	}
-	return -1;
-}
-
 static const struct cli_option create_options[] = {
 	{"size", 's', CLI_SIZE, "SIZE", "its size: 512M, 10G, 1T (binary units) or bytes", true},
 	{"backend", 'b', CLI_CHOICE, "file|memory|null", "where the data live (default: file); null keeps nothing", false},
@@ -116,7 +95,7 @@ static int create(struct cli *cli)
 	if (cli_option(cli, "kek") != NULL)
 		json_object_set_new(body, "kek", json_string(cli_text(cli, "kek", NULL)));
 	add_limits(cli, body);
-	status = add_tags(cli, body);
+	status = fields_add_tags(cli, body);
 	if (status >= 0) {
 		json_decref(body);
 		return status;
