@@ -37,8 +37,10 @@ enum {
 	ENDPOINTS_MAX = 65536,
 	HOSTS_MAX = 65536,
 	ROUNDS_MAX = 4,
-	FRAGMENTS_MAX = 65536,
-	FRAGMENTS_ENDPOINT_MAX = 2048,
+	FRAGMENT_SHARE = 16,		 /* one fragmented packet under way for so many flows ... */
+	FRAGMENTS_MIN = 1024,		 /* ... but at least */
+	FRAGMENTS_MAX = 65536,		 /* ... and at most */
+	FRAGMENT_ENDPOINT_SHARE = 8,	 /* an endpoint has an eighth of them */
 	LINK_LOCAL_DEFAULT_PER_S = 1024, /* as AWS */
 	ERRORS_PER_S = 1024,		 /* ICMP errors about an endpoint's packets */
 	MTU_DEFAULT = 1500,		 /* of a VPC, on a card without a wire */

@@ -10,6 +10,7 @@
 int vpc_create(struct vpc **out, const struct vpc_config *config)
 {
 	struct vpc *vpc = calloc(1, sizeof(*vpc));
+	uint32_t fragments;
 	int rc = -ENOMEM;
 
 	assert(config->ticks_per_second >= 1000);
@@ -27,7 +28,9 @@ int vpc_create(struct vpc **out, const struct vpc_config *config)
 	rc = flow_table_open(&vpc->flows, config->flows_max, config->flow_arena_fd, config->huge);
 	if (rc != 0)
 		goto fail;
-	rc = fragment_table_open(&vpc->fragments, FRAGMENTS_MAX, FRAGMENTS_ENDPOINT_MAX);
+	fragments = config->flows_max / FRAGMENT_SHARE;
+	fragments = fragments < FRAGMENTS_MIN ? FRAGMENTS_MIN : fragments > FRAGMENTS_MAX ? FRAGMENTS_MAX : fragments;
+	rc = fragment_table_open(&vpc->fragments, fragments, fragments / FRAGMENT_ENDPOINT_SHARE);
 	if (rc != 0)
 		goto fail;
 	rc = underlay_open(&vpc->underlay);
