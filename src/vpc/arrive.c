@@ -83,6 +83,8 @@ static void add_lane(struct batch *b, struct endpoint *e, struct packet *p, enum
 	assert(b->count < PACKET_BATCH_MAX);
 	if (UNLIKELY(p->layers.fragment != FRAGMENT_NONE))
 		drop = fragment_follow(e->vpc->fragments, zone, direction == FLOW_IN, p, e->vpc->now_ms);
+	if (UNLIKELY(p->layers.icmp_error && p->layers.family == 4 && p->layers.icmp_type == ICMP_REDIRECT))
+		drop = DROP_UNSUPPORTED; /* nobody but its gateway tells a guest where to send, and the card has no need to */
 	if (LIKELY(drop == DROP_NONE) && !flow_key_of(&b->keys[b->count], p, zone, direction))
 		drop = DROP_ICMP_UNRELATED;
 	if (UNLIKELY(drop != DROP_NONE)) {

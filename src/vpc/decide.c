@@ -138,12 +138,34 @@ static bool groups_allow(const struct decide_query *q, const struct policy_mappi
 
 /* ---- where it goes ---- */
 
+/* No router forwards these, whatever its routes say: groups and broadcast (RFC 1112 7.1, RFC 1812 5.3.5), "this network", loopback
+ * and link-local addresses (RFC 1122 3.2.1.3, RFC 3927 2.7, RFC 4291 2.5). */
+static enum drop_reason check_forwarded(const struct net_address *to)
+{
+	static const struct net_address none, loopback = {.bytes = {[15] = 1}};
+	const uint8_t *b = to->bytes;
+
+	if (net_address_is_v4(to)) {
+		if (b[12] >= 224)
+			return DROP_MULTICAST;
+		return b[12] == 0 || b[12] == 127 || (b[12] == 169 && b[13] == 254) ? DROP_NO_ROUTE : DROP_NONE;
+	}
+	if (b[0] == 0xff)
+		return DROP_MULTICAST;
+	return (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) || net_address_equal(to, &none) || net_address_equal(to, &loopback)
+		       ? DROP_NO_ROUTE
+		       : DROP_NONE;
+}
+
 enum drop_reason locate(struct vpc *vpc, const struct policy_endpoint *from, const struct policy_vpc *network,
 			const struct net_address *address, struct location *out)
 {
 	const struct policy *p = vpc->policy;
+	enum drop_reason drop = check_forwarded(address);
 
 	*out = (struct location){.network = network};
+	if (drop != DROP_NONE)
+		return drop;
 	out->routed = routes_find(from->subnet->routes, address, &out->route);
 	if (!out->routed)
 		return DROP_NO_ROUTE;
@@ -225,11 +247,6 @@ static enum drop_reason check_outside(const struct location *where)
 	return where->route.target == ROUTE_INTERNET ? DROP_NONE : DROP_SPOOFED_IP;
 }
 
-static void refuse(struct flow_action *action, enum drop_reason reason)
-{
-	*action = (struct flow_action){.verdict = FLOW_REFUSED, .target = reason};
-}
-
 static void decide_outbound(struct vpc *vpc, const struct decide_query *q, struct decision *d, struct trace *trace)
 {
 	struct location where;
@@ -260,7 +277,7 @@ static void decide_outbound(struct vpc *vpc, const struct decide_query *q, struc
 	}
 	d->in = (struct flow_action){.verdict = FLOW_TO_ENDPOINT};
 	if (!acl_allows(q, FLOW_IN, trace))
-		refuse(&d->in, DROP_ACL_IN);
+		action_refuse(&d->in, DROP_ACL_IN);
 }
 
 static void decide_inbound(struct vpc *vpc, const struct decide_query *q, struct decision *d, struct trace *trace)
@@ -292,10 +309,10 @@ static void decide_inbound(struct vpc *vpc, const struct decide_query *q, struct
 	if (way == DROP_NONE && !acl_allows(q, FLOW_OUT, trace))
 		way = DROP_ACL_OUT;
 	if (way != DROP_NONE)
-		refuse(&d->out, way); /* it arrives, and cannot be answered */
+		action_refuse(&d->out, way); /* it arrives, and cannot be answered */
 	/* Who was reached by a public address is answered with it, or not at all; who was not, is not. */
 	if (way == DROP_NONE && d->translated != q->outside)
-		refuse(&d->out, DROP_NO_ROUTE);
+		action_refuse(&d->out, DROP_NO_ROUTE);
 	d->translated = q->outside;
 }
 

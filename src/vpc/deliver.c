@@ -24,7 +24,9 @@ void guest_send(struct endpoint *e, const struct packet *p)
 		return;
 	if (UNLIKELY(!list_empty(&e->captures)))
 		capture_frame(e, p, FLOW_IN, DROP_NONE);
-	if (sink_put(e->vpc, e->sink, p)) {
+	if (packet_bytes(p) > e->sink->frame_bytes_max) {
+		counter_add(&e->counters.drops[DROP_TOO_BIG], 1);
+	} else if (sink_put(e->vpc, e->sink, p)) {
 		counter_add(&e->counters.in.packets, 1);
 		counter_add(&e->counters.in.bytes, packet_bytes(p));
 	} else {

@@ -34,6 +34,8 @@ struct flow_log {
 
 void flow_log_free(struct endpoint *e)
 {
+	if (e->log != NULL)
+		e->vpc->logs--;
 	free(e->log);
 	e->log = NULL;
 }
@@ -51,6 +53,7 @@ void flow_log_renew(struct endpoint *e)
 		if (e->log == NULL)
 			return; /* traffic goes on unlogged rather than not at all */
 		e->log->began_ms = e->vpc->now_ms;
+		e->vpc->logs++;
 	}
 	e->log->traffic = v->log_traffic;
 	e->log->interval_ms = (v->log_interval_s != 0 ? v->log_interval_s : INTERVAL_DEFAULT_S) * 1000;

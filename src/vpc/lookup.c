@@ -72,6 +72,9 @@ static enum drop_reason look_up(struct vpc *vpc, struct lane *lane, const struct
 void batch_look_up(struct vpc *vpc, struct batch *b)
 {
 	flow_find_batch(vpc->flows, b->keys, b->count, b->hashes, b->indices);
+	for (unsigned i = 0; i < b->count; i++) /* what goes out is there already; what comes in has a line of its own */
+		if (b->lanes[i].direction == FLOW_IN && b->indices[i] != FLOW_NONE)
+			flow_prefetch_in(flow_at(vpc->flows, b->indices[i]));
 	for (unsigned i = 0; i < b->count; i++) {
 		struct lane *lane = &b->lanes[i];
 		enum drop_reason drop = look_up(vpc, lane, &b->keys[i], b->hashes[i], b->indices[i]);

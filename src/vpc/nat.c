@@ -102,11 +102,6 @@ static bool outside_permits(const struct decide_query *q, enum flow_direction di
 			   direction == FLOW_IN ? " (answer from outside)" : " (to outside)", trace);
 }
 
-static void refuse(struct flow_action *action, enum drop_reason reason)
-{
-	*action = (struct flow_action){.verdict = FLOW_REFUSED, .target = reason};
-}
-
 void decide_nat(struct vpc *vpc, const struct decide_query *q, struct decision *d, struct trace *trace)
 {
 	struct location out, back = {.network = q->network, .route.target = ROUTE_LOCAL};
@@ -130,7 +125,7 @@ void decide_nat(struct vpc *vpc, const struct decide_query *q, struct decision *
 	action_to_mapping(vpc, q->endpoint, &back, &d->in);
 	d->in.routed = true;
 	if (!outside_permits(q, FLOW_IN, trace))
-		refuse(&d->in, DROP_ACL_IN);
+		action_refuse(&d->in, DROP_ACL_IN);
 	else if (!inside_permits(q, FLOW_OUT, trace))
-		refuse(&d->in, DROP_ACL_OUT);
+		action_refuse(&d->in, DROP_ACL_OUT);
 }

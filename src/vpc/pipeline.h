@@ -123,6 +123,7 @@ struct vpc {
 	struct packet_sink *dirty;
 	uint64_t stage_tsc;
 	uint32_t captures; /* that run */
+	uint32_t logs;	   /* endpoints that have one */
 	struct {
 		uint32_t *flows; /* [OFFLOADED_MAX], indices; NULL: no wire has a device for it */
 		uint32_t count, cursor;
@@ -133,6 +134,7 @@ struct vpc {
 
 	struct {			  /* tick.c */
 		uint64_t endpoints_stamp; /* all endpoints have looked at that policy */
+		bool endpoints_new;
 		uint64_t round_tsc;	  /* when endpoints and hosts are next gone through */
 		uint64_t sweep_round_tsc; /* the present round of the flow table began */
 		uint64_t sweep_tsc;	  /* the next part of it is due */
@@ -268,6 +270,10 @@ struct decision {
 };
 struct trace;
 void decide(struct vpc *vpc, const struct decide_query *q, struct decision *d, struct trace *trace);
+static inline void action_refuse(struct flow_action *action, enum drop_reason reason)
+{
+	*action = (struct flow_action){.verdict = FLOW_REFUSED, .target = reason};
+}
 struct classifier_query query_of_flow(const struct decide_query *q, enum flow_direction direction);
 bool same_subnet(const struct policy_subnet *subnet, const struct net_address *address);
 /* NULL allows everything. `what` is for the trace. */

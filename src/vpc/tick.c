@@ -114,6 +114,7 @@ static bool go_round(struct vpc *vpc)
 
 	if (vpc->tick.endpoints_stamp != vpc->policy_stamp) {
 		vpc->tick.endpoints_stamp = vpc->policy_stamp;
+		vpc->tick.endpoints_new = true;
 		vpc->tick.endpoint_cursor = vpc->tick.host_cursor = 0;
 		vpc->tick.round_tsc = vpc->now_tsc;
 	}
@@ -124,12 +125,15 @@ static bool go_round(struct vpc *vpc)
 	if (policy == NULL)
 		goto done;
 	slots = policy->endpoint_max > vpc->endpoint_count ? policy->endpoint_max : vpc->endpoint_count;
+	if (!vpc->tick.endpoints_new && vpc->logs == 0)
+		slots = 0; /* they have nothing to do */
 	for (unsigned i = 0; i < ROUND_ENDPOINTS_MAX && vpc->tick.endpoint_cursor < slots; i++)
 		look_at_endpoint(vpc, vpc->tick.endpoint_cursor++);
 	for (unsigned i = 0; i < ROUND_HOSTS_MAX && vpc->tick.host_cursor < policy->host_max; i++)
 		vpc_path_keep(vpc, vpc->tick.host_cursor++);
 	if (vpc->tick.endpoint_cursor < slots || vpc->tick.host_cursor < policy->host_max)
 		return true;
+	vpc->tick.endpoints_new = false;
 done:
 	vpc->tick.endpoint_cursor = vpc->tick.host_cursor = 0;
 	vpc->tick.round_tsc = vpc->now_tsc + ticks_of_ms(vpc, ROUND_MS);

@@ -278,6 +278,23 @@ static void test_own_services(void **state)
 	assert_int_equal(rig_counters(rig, NET_ENI, "a")->flows_created, 0);
 }
 
+/* A guest that takes only small frames is not given an answer that is too large for it. */
+static void test_answer_too_large(void **state)
+{
+	struct pipeline_rig *rig = *state;
+	struct words ping = {.source = "10.0.1.10", .destination = "10.0.1.1", .protocol = IPPROTO_ICMP, .icmp_type = 8,
+			     .payload_bytes = 600};
+
+	rig_guest(rig, "a")->sink->sink.frame_bytes_max = 576 + ETHER_BYTES;
+	assert_int_equal(rig_send(rig, "a", &ping), DROP_ANSWERED);
+	assert_int_equal(rig_got(rig, "a"), 0);
+	assert_int_equal(rig_drops(rig, "a", DROP_TOO_BIG), 1);
+	rig_guest(rig, "a")->sink->sink.frame_bytes_max = 1500 + ETHER_BYTES;
+	rig_guest(rig, "a")->sink->room = 0;
+	assert_int_equal(rig_send(rig, "a", &ping), DROP_ANSWERED);
+	assert_int_equal(rig_drops(rig, "a", DROP_NO_BUFFER), 1);
+}
+
 /* Neighbour advertisements go to the card, whoever they name: nothing of discovery reaches another guest. */
 static void test_discovery_stays(void **state)
 {
@@ -408,6 +425,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_multicast, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_own_services, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_answer_too_large, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_discovery_stays, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_no_way, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_detached, open_rig, close_rig),

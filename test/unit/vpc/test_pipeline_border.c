@@ -323,6 +323,9 @@ static void test_icmp_errors_elastic_ip(void **state)
 	assert_frame_addresses(f, "203.0.113.1", "10.0.1.10");
 	assert_memory_equal(f + 42 + 12, ((uint8_t[]){10, 0, 1, 10, 203, 0, 113, 7}), 8);
 	assert_true(frame_right(f));
+	w.icmp_type = 5; /* a redirect is a router's, and the card is the only one */
+	assert_int_equal(rig_wire(rig, &w), DROP_UNSUPPORTED);
+	assert_int_equal(rig_got(rig, "a"), 1);
 	/* And the guest's own, about what it was given. */
 	assert_int_equal(rig_wire(rig, &in), DROP_NONE);
 	w = icmp_error("10.0.1.10", OUTSIDE, 3, 3, rig_last(rig, "a"));
