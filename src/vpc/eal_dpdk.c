@@ -7,10 +7,6 @@
  *
  * Memory. Without huge pages it is one anonymous mapping of `memory_mib`, of which the kernel takes what is touched. EAL cannot try
  * again after a failure, so whether there are huge pages is looked up before.
- *
- * What the interrupt thread calls: epoll_create, epoll_ctl, epoll_wait, read, close; for memif wires also socket, bind, listen,
- * accept, connect, sendmsg, recvmsg, mmap, munmap, memfd_create, ftruncate, eventfd2, fcntl, unlink. wire_syscalls.h has them for
- * the sandbox.
  */
 #include "vpc/eal_dpdk.h"
 
@@ -119,8 +115,8 @@ static void arguments_make(struct arguments *a, const struct eal_config *config,
 	if (config->huge && has_huge_pages(memory_mib)) {
 		argument_add(a, "--in-memory");
 	} else {
-		argument_add(a,
-			     "--no-huge"); /* EAL does not take --in-memory beside it; this leaves an empty folder in /run/dpdk */
+		/* EAL does not take --in-memory beside it; this leaves an empty folder in /run/dpdk. */
+		argument_add(a, "--no-huge");
 		argument_add(a, "--no-shconf");
 		argument_add(a, "--file-prefix=outboard");
 	}
@@ -128,8 +124,8 @@ static void arguments_make(struct arguments *a, const struct eal_config *config,
 	argument_add(a, "%u", memory_mib);
 	argument_add(a, "--iova-mode=va");
 	argument_add(a, "--no-telemetry");
-	argument_add(a,
-		     config->pci ? "--allow=0000:00:00.0" : "--no-pci"); /* only what a wire names is probed, when it is opened */
+	/* Only what a wire names is probed, when it is opened. */
+	argument_add(a, config->pci ? "--allow=0000:00:00.0" : "--no-pci");
 	argument_add(a, "--lcores=0@%d", config->core);
 }
 
@@ -147,10 +143,11 @@ int eal_open(const struct eal_config *config, char *error, size_t error_size)
 		return -EALREADY;
 	}
 	log_stream = fopencookie(NULL, "w", functions);
-	if (log_stream == NULL || rte_openlog_stream(log_stream) != 0) {
+	if (log_stream == NULL) {
 		snprintf(error, error_size, "DPDK's log cannot be opened: %s", strerror(errno));
 		return -ENOMEM;
 	}
+	rte_openlog_stream(log_stream);
 	arguments_make(&arguments, config, memory_mib);
 	pthread_getaffinity_np(pthread_self(), sizeof(affinity), &affinity);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);

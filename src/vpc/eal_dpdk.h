@@ -1,4 +1,22 @@
-/* DPDK's environment, once a process. Files named so are the only ones that know DPDK's devices. */
+/*
+ * DPDK's environment, once a process. Files named so are the only ones that know DPDK's devices.
+ *
+ * System calls once wires are open, for a sandbox (as strace shows them):
+ *
+ *	a poller's first touch	gettid, access, sched_getaffinity
+ *	af_packet		sendto, poll; close: close, munmap
+ *	af_xdp			sendto, recvfrom, poll; close: also bpf, statfs, openat, mkdir, flock, netlink (socket, bind, getsockname,
+ *				setsockopt, sendto, recvmsg). Without them, or CAP_NET_ADMIN, its program stays on the interface, where it
+ *				does nothing.
+ *	tap			readv, writev, ioctl, poll, recvfrom (interface changes), rt_sigreturn (its signal comes to the interrupt
+ *				thread); close: ioctl, close
+ *	memif			on the interrupt thread socket, connect, accept, sendmsg, recvmsg, memfd_create, ftruncate, fcntl, mmap,
+ *				munmap, eventfd2, read, write, unlink; on the poller write
+ *	pcap			read, write; on an interface sendto, poll
+ *	null, ring		none
+ *	PCI (vfio)		ioctl, read, poll
+ *	interrupt thread	epoll_create, epoll_ctl, epoll_wait, read, close, timerfd_settime
+ */
 #ifndef OUTBOARD_VPC_EAL_DPDK_H
 #define OUTBOARD_VPC_EAL_DPDK_H
 
@@ -20,6 +38,8 @@ struct eal_config {
  * before. 0 or -errno with a sentence. DPDK's log lines go to ours. */
 int eal_open(const struct eal_config *config, char *error, size_t error_size);
 void eal_close(void);
+/* Runs it on DPDK's interrupt thread and waits: for what belongs to a thread, as capabilities do. What it returned, or -errno. */
+int eal_on_interrupt_thread(int (*run)(void));
 /* The last error or warning that DPDK logged since eal_forget_line(); "" if there was none. Not with other threads in DPDK. */
 const char *eal_last_line(void);
 void eal_forget_line(void);

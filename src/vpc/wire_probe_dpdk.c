@@ -137,14 +137,21 @@ static void name_read(struct probe *p)
 
 /* ---- what went wrong ---- */
 
+/* A driver's file has its name, but for one; a version behind it; and without that only where programs are built. */
 static bool driver_exists(const char *driver)
 {
-	char path[256];
+	DIR *folder = opendir(RTE_EAL_PMD_PATH);
+	struct dirent *entry;
+	char file[NAME_SIZE + 16];
+	bool found = false;
 
-	/* A driver's file has its name, but for one. */
-	snprintf(path, sizeof(path), "%s/librte_%s.so", RTE_EAL_PMD_PATH,
-		 strcmp(driver, "net_virtio_user") == 0 ? "net_virtio" : driver);
-	return access(path, F_OK) == 0;
+	if (folder == NULL)
+		return false;
+	snprintf(file, sizeof(file), "librte_%s.so", strcmp(driver, "net_virtio_user") == 0 ? "net_virtio" : driver);
+	while (!found && (entry = readdir(folder)) != NULL)
+		found = strncmp(entry->d_name, file, strlen(file)) == 0;
+	closedir(folder);
+	return found;
 }
 
 static int fail_unknown_driver(struct probe *p)

@@ -122,6 +122,7 @@ static void test_null(void **state)
 	assert_int_equal(wire->ops->receive(wire, &in.input, clock_tsc()), 32);
 	assert_int_equal(in.batches, 1);
 	assert_int_equal(wire->counters.packets_in, 32);
+	rig_input_forget(&in);
 	assert_false(rig_put(wire, 1515, 0, 1)); /* larger than the wire */
 	assert_int_equal(wire->counters.full, 1);
 	rig_put(wire, 60, 0, 1); /* put and never sent: closing frees it */
