@@ -128,9 +128,9 @@ struct flow {
 	uint8_t tcp_other_scale;
 	uint8_t offload_wire; /* rte_flow: wire index + 1; 0: not offered */
 	uint8_t reserved_cold;
-	uint64_t offload_handle; /* of offload.h */
-	struct flow_counters offload_counted;		/* of the device's, what is in counters_out already */
-	uint32_t offload_place, offload_stamp;	/* offload.c */
+	uint64_t offload_handle;	       /* of offload.h */
+	struct flow_counters offload_counted;  /* of the device's, what is in counters_out already */
+	uint32_t offload_place, offload_stamp; /* offload.c */
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct flow) == 256, "four cache lines");
 static_assert(offsetof(struct flow, out) == 64 && offsetof(struct flow, in) == 128 && offsetof(struct flow, created_ms) == 192,
