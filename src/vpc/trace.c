@@ -52,7 +52,7 @@ void trace_way(struct trace *t, struct vpc *vpc, const struct location *where, e
 	const struct policy_host *host;
 
 	if (!where->routed) {
-		trace_add(t, "route", "drop", "%s", drop_sentence(DROP_NO_ROUTE));
+		trace_add(t, "route", "drop", "%s", drop_sentence(way));
 		return;
 	}
 	net_prefix_format(&where->route.destination, text);
