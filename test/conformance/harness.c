@@ -1,6 +1,6 @@
 /*
  * The pipeline on a bench: policy in, frames in, frames out, one line each, under a clock that only moves when it is told to. Python
- * drives it (example.py), so that scapy can say what a frame ought to be.
+ * drives it (test/support/packet_bench.py), so that scapy can say what a frame ought to be.
  *
  *	harness [--wire TEXT]... [--wire-mtu BYTES] [--wire-offloads WORDS] [--flows N]
  *
