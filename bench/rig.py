@@ -109,14 +109,17 @@ class HugePages:
 
 
 class Outboard:
-    """A whole card: `with Outboard() as card:`"""
+    """A whole card: `with Outboard() as card:`; `card_lines` go into the section [card] of its configuration."""
+
+    def __init__(self, *card_lines):
+        self.card_lines = [f"cores = {CARD_CORE}", *card_lines]
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="outboard-bench-", dir="/dev/shm")
         self.api = os.path.join(self.folder, "state", "api.sock")
         config = os.path.join(self.folder, "outboard.conf")
         with open(config, "w") as f:
-            f.write(f"[card]\ncores = {CARD_CORE}\n")
+            f.write("\n".join(["[card]", *self.card_lines, ""]))
         self.log = os.path.join(self.folder, "log")
         with open(self.log, "w") as log:
             self.process = subprocess.Popen([executable("outboard"), "run", "--state-dir", os.path.join(self.folder, "state"),

@@ -1,10 +1,13 @@
-"""Peers of the network benchmarks, each on core CARD_CORE: Open vSwitch with DPDK, and testpmd. Both live in a network namespace of
-their own, so that nothing of theirs is left behind."""
+"""What the network benchmarks share: a card with a wire that leads nowhere (DPDK's null device), a load client that is measured from
+the middle of its run, and the peers, each on core CARD_CORE: Open vSwitch with DPDK, and testpmd. Open vSwitch lives in a network
+namespace of its own, so that nothing of it is left behind."""
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 import rig
 
@@ -13,7 +16,88 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 EAL = "--in-memory --no-pci --iova-mode=va --no-telemetry"
 VNI = 4096
 WIRE, REMOTE, REMOTE_MAC = "192.0.2.1", "192.0.2.2", "02:00:00:00:00:bb"
+ROUTED = "198.51.100.2"  # a host beyond the gateway, whose MAC is known: nobody answers ARP on a null wire
 MEMORY_MIB = 1024
+GATEWAY_MAC = "0e:00:00:00:00:01"
+GUEST, GUEST_MAC = "10.0.0.10", "02:00:00:00:00:0a"
+FAR = "10.128.0.10"  # the first of the addresses that live on the other host
+HUGE_PAGES = 1600
+LEAD_S = 1.5  # until flows are there and caches warm
+
+
+class Card(rig.Outboard):
+    """A card with a null wire: `with Card() as card:`"""
+
+    def __init__(self, *lines):
+        super().__init__(f"wire = address={WIRE}/24;gateway=192.0.2.254;gateway-mac={REMOTE_MAC};device=net_null0,no-rx=1", *lines)
+
+    def load(self, objects):
+        self.request("POST", "/v1/vpc-load", objects)
+
+    def attach(self, eni):
+        """Returns its socket."""
+        return self.request("POST", f"/v1/enis/{eni}/attachment", {"kind": "vhost-user"})["socket"]
+
+    def counters(self):
+        """Packets that left by the wire, what the poller was busy with, and the clock of these figures."""
+        stats = self.get("/v1/cards/local/stats")
+        network, poller = stats["network"], stats["pollers"][0]
+        return {"seconds": time.monotonic(), "sent": network["wires"][0]["out"]["packets"], "busy_ns": poller["busy_ns"],
+                "packets": network["packets"], "flows_created": network["flows_created"], "flows": network["flows"],
+                "drops": sum(network["drops"].values()) + sum(sum(e["drops"].values()) for e in stats["enis"]),
+                "stages": {stage["name"]: stage["cycles"] for stage in network["stages"]}}
+
+
+def vpc(groups, far_addresses):
+    """One guest here, and so many addresses on another host, in the load file's form."""
+    far = [{"name": f"far{i}", "subnet": "far", "host": "other", "addresses": [address_after(FAR, i)]} for i in range(far_addresses)]
+    return {
+        "hosts": [{"name": "other", "address": ROUTED}],
+        "vpcs": [{"name": "vpc", "cidrs": ["10.0.0.0/8"], "vni": VNI}],
+        "subnets": [{"name": "here", "vpc": "vpc", "cidr": "10.0.0.0/16"}, {"name": "far", "vpc": "vpc", "cidr": "10.128.0.0/9"}],
+        "security_groups": groups,
+        "enis": [{"name": "guest", "subnet": "here", "addresses": [GUEST], "mac": GUEST_MAC,
+                  "security_groups": [group["name"] for group in groups]}, *far],
+    }
+
+
+def address_after(address, count):
+    number = int.from_bytes(bytes(map(int, address.split("."))), "big") + count
+    return ".".join(map(str, number.to_bytes(4, "big")))
+
+
+def guest_options(*more):
+    return ("--source-ip", GUEST, "--source-mac", GUEST_MAC, "--destination-ip", FAR, "--gateway-mac", GATEWAY_MAC, *more)
+
+
+def ticks_per_ns():
+    """Of the time stamp counter, as the load client measures it too."""
+    with open("/proc/cpuinfo") as f:
+        return float(re.search(r"cpu MHz\s*: ([\d.]+)", f.read()).group(1)) / 1000
+
+
+def client(*arguments):
+    line = [rig.executable("outboard"), "bench", "net", *arguments, "--json", "--cpu", str(rig.CLIENT_CORE)]
+    return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """The client's own account of its run."""
+    text = process.communicate()[0]
+    result = json.loads(text or "{}")
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(process.args)}: {result.get('error')}")
+    return result
+
+
+def measure(look, seconds, *arguments):
+    """What `look` counts while the client runs, the beginning and the end of the run left out; and the client's account."""
+    process = client(*arguments, "--duration", str(int(seconds + 2 * LEAD_S)))
+    time.sleep(LEAD_S)
+    before = look()
+    time.sleep(seconds)
+    after = look()
+    return before, after, finish(process)
 
 
 class Ovs:
@@ -108,13 +192,10 @@ class Ovs:
     def _appctl(self, *arguments):
         return self._inside("ovs-appctl", "-t", self._path("ctl"), *arguments)
 
-    def sent_packets(self):
+    def counters(self):
         """What left through the wire."""
         text = self._inside("ovs-ofctl", "dump-ports", f"unix:{self._path('br-phy.mgmt')}", "wire")
-        return int(re.search(r"tx pkts=(\d+)", text).group(1))
-
-    def statistics(self):
-        return self._appctl("dpif-netdev/pmd-stats-show")
+        return {"seconds": time.monotonic(), "sent": int(re.search(r"tx pkts=(\d+)", text).group(1))}
 
 
 class Testpmd:
