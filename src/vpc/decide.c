@@ -212,10 +212,13 @@ void action_to_mapping(struct vpc *vpc, const struct policy_endpoint *from, cons
 	}
 }
 
-static enum drop_reason action_to_outside(const struct decide_query *q, struct decision *d)
+static enum drop_reason action_to_outside(struct vpc *vpc, const struct decide_query *q, struct decision *d)
 {
 	const struct policy_endpoint *e = q->endpoint;
+	enum drop_reason drop = outside_check(vpc, &q->key->remote);
 
+	if (drop != DROP_NONE)
+		return drop;
 	for (unsigned i = 0; i < e->public_count; i++) {
 		if (!net_address_equal(&e->publics[i].private_address, &q->key->local))
 			continue;
@@ -234,7 +237,7 @@ static enum drop_reason find_way(struct vpc *vpc, const struct decide_query *q, 
 	if (found != DROP_NONE)
 		return found;
 	if (where->route.target == ROUTE_INTERNET)
-		return action_to_outside(q, d);
+		return action_to_outside(vpc, q, d);
 	action_to_mapping(vpc, q->endpoint, where, &d->out);
 	return DROP_NONE;
 }

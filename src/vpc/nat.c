@@ -112,6 +112,8 @@ void decide_nat(struct vpc *vpc, const struct decide_query *q, struct decision *
 	d->drop = locate(vpc, q->endpoint, q->network, &q->key->remote, &out);
 	if (d->drop == DROP_NONE && out.route.target != ROUTE_INTERNET)
 		d->drop = DROP_NO_ROUTE; /* a NAT gateway leads to the outside, and nowhere else */
+	if (d->drop == DROP_NONE)
+		d->drop = outside_check(vpc, &q->key->remote);
 	back.owner = policy_mapping_find(vpc->policy, q->network->slot, &q->key->local);
 	if (d->drop == DROP_NONE && (back.owner == NULL || (back.owner->local && back.owner->slot == q->endpoint->slot)))
 		d->drop = DROP_NO_MAPPING;

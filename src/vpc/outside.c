@@ -3,6 +3,8 @@
  * limit is less by one, and the frame goes plain to the next hop. In: the other way round. An ICMP error is translated with what it is
  * about: its embedded packet is the flow's, seen from the other end (RFC 5508, REQ-4, REQ-5).
  *
+ * The outside is not the underlay: a guest does not reach the cards themselves.
+ *
  * What an ENI sends to an elastic IP of this very card turns round here, as the router outside would have it. To a NAT gateway's
  * address nobody gets from inside.
  */
@@ -28,6 +30,16 @@ void translate_inbound(struct lane *lane)
 	if (UNLIKELY(p->layers.icmp_error))
 		packet_set_embedded_source(p, &f->key.local, f->key.local_port);
 	packet_set_destination(p, &f->key.local, f->key.local_port);
+}
+
+enum drop_reason outside_check(struct vpc *vpc, const struct net_address *address)
+{
+	if (policy_host_find(vpc->policy, address) != NULL)
+		return DROP_NO_ROUTE;
+	for (unsigned i = 0; i < vpc->wire_count; i++)
+		if (net_address_equal(&vpc->wires[i].wire->config.address.address, address))
+			return DROP_NO_ROUTE;
+	return DROP_NONE;
 }
 
 enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct packet_sink **sink)

@@ -300,8 +300,9 @@ void action_to_mapping(struct vpc *vpc, const struct policy_endpoint *from, cons
  * `next`. */
 enum drop_reason outside_output(struct vpc *vpc, struct lane *lane, struct batch *next);
 enum drop_reason outside_input(struct vpc *vpc, struct batch *b, struct packet *p,
-			       struct wire *wire); /* plain IP to a public address */
-void translate_inbound(struct lane *lane);	   /* a NAT gateway's: to the private address, before it goes on */
+			       struct wire *wire);				    /* plain IP to a public address */
+enum drop_reason outside_check(struct vpc *vpc, const struct net_address *address); /* may a guest send there? */
+void translate_inbound(struct lane *lane); /* a NAT gateway's: to the private address, before it goes on */
 /* Next hop to a plain address: the wire, with the frame's MACs written. */
 enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct packet_sink **sink);
 /* deliver.c */

@@ -140,6 +140,28 @@ static void test_outside_pretends_inside(void **state)
 	assert_int_equal(rig_got(rig, "a"), 0);
 }
 
+/* The cards themselves, and addresses that no router forwards, are not the outside. */
+static void test_where_nobody_gets(void **state)
+{
+	static const struct {
+		const char *address;
+		enum drop_reason reason;
+	} nowhere[] = {{"192.0.2.1", DROP_NO_ROUTE}, {"192.0.2.2", DROP_NO_ROUTE},  {"127.0.0.1", DROP_NO_ROUTE},
+		       {"0.1.2.3", DROP_NO_ROUTE},   {"224.0.0.5", DROP_MULTICAST}, {"240.0.0.1", DROP_MULTICAST}};
+	struct pipeline_rig *rig = *state;
+	struct words out = a_out, nat = p_out, in = {.destination = "198.51.100.10", .protocol = IPPROTO_UDP};
+
+	for (unsigned i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+		out.destination = nat.destination = in.source = nowhere[i].address;
+		assert_int_equal(rig_send(rig, "a", &out), nowhere[i].reason);
+		assert_int_equal(rig_send(rig, "p", &nat), nowhere[i].reason);
+		if (i >= 2)
+			assert_int_equal(rig_wire(rig, &in), DROP_NO_ROUTE); /* nor does anything come from there */
+	}
+	assert_int_equal(rig->wire->frame_count, 0);
+	assert_int_equal(rig_got(rig, "a"), 0);
+}
+
 static void test_no_public_address(void **state)
 {
 	struct pipeline_rig *rig = *state;
@@ -478,6 +500,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_elastic_ip_out_and_back, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_elastic_ip_from_outside, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_outside_pretends_inside, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_where_nobody_gets, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_no_public_address, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_hop_limits, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_turns_round, open_rig, close_rig),
