@@ -6,6 +6,7 @@
 
 #include "pipeline_rig.h"
 #include "vpc/parse.h"
+#include "vpc/tunnel.h"
 
 static int open_rig(void **state)
 {
@@ -308,6 +309,77 @@ static void test_discovery(void **state)
 	fake_wire_close(rig.wire);
 }
 
+/* Cards that reach each other over IPv6, with Geneve: asked for by ND, believed when it answers. */
+static void test_ipv6_underlay(void **state)
+{
+	struct pipeline_rig *rig = *state;
+	struct net_spec host = spec_host("six", "2001:db8::2"), v = spec_vpc("g", 7000, "10.7.0.0/16", NULL);
+	struct net_spec subnet = spec_subnet("gs", "g", "10.7.0.0/24", NULL);
+	struct net_spec x = spec_eni("x", "gs", 50, "10.7.0.50", NULL), y = spec_eni("y", "gs", 51, "10.7.0.51", NULL);
+	struct words w = {.source = "10.7.0.50",
+			  .destination = "10.7.0.51",
+			  .protocol = IPPROTO_UDP,
+			  .payload_bytes = 1402,
+			  .dont_fragment = true};
+	struct fake_wire *wire = fake_wire_open("address=2001:db8::1/64;device=fake", 1);
+	struct net_address target = rig_address("2001:db8::2");
+	uint8_t body[24] = {0}, frame[128], *end = frame;
+	struct words answer = {.source = "2001:db8::2",
+			       .destination = "2001:db8::1",
+			       .from = stranger_mac,
+			       .to = wire->wire.mac,
+			       .protocol = IPPROTO_ICMPV6,
+			       .icmp_type = 136,
+			       .ttl = 255,
+			       .payload = body,
+			       .payload_bytes = sizeof(body)};
+	struct packet *p;
+	struct rig_packet r;
+	const uint8_t *f;
+
+	v.vpc.tunnel = TUNNEL_GENEVE;
+	spec_eni_remote(&y, "six");
+	assert_int_equal(vpc_add_wire(rig->vpc, &wire->wire), 0);
+	fake_wire_forget(wire);
+	rig_begin(&rig->model);
+	rig_put(&rig->model, &host);
+	rig_put(&rig->model, &v);
+	rig_put(&rig->model, &subnet);
+	rig_put(&rig->model, &x);
+	rig_put(&rig->model, &y);
+	rig_apply(rig);
+	rig_advance(rig, 1);
+	assert_int_equal(wire->frame_count, 1);
+	f = wire->frames[0].bytes;
+	assert_int_equal(f[54], 135);
+	assert_memory_equal(f, ((uint8_t[]){0x33, 0x33, 0xff, 0, 0, 2}), 6);
+	assert_frame_addresses(f, "2001:db8::1", "ff02::1:ff00:2");
+	assert_true(frame_right(f));
+	rig_guest(rig, "x");
+	assert_int_equal(rig_send(rig, "x", &w), DROP_NO_HOST);
+	memcpy(body, target.bytes, 16);
+	body[16] = 2;
+	body[17] = 1;
+	memcpy(body + 18, stranger_mac.bytes, 6);
+	end += words_frame(&answer, frame);
+	rig_packet_make(&r, frame, (uint32_t)(end - frame), PACKET_HEAD_MIN_BYTES, 0);
+	p = &r.p;
+	vpc_wire_input(rig->vpc, 1)->receive(vpc_wire_input(rig->vpc, 1), &p, 1, rig->now);
+	rig_packet_free(&r);
+	fake_wire_forget(wire);
+	assert_int_equal(rig_send(rig, "x", &w), DROP_NONE); /* 1430 of IP: 1500 - 70 */
+	f = wire->frames[0].bytes;
+	assert_memory_equal(f, stranger_mac.bytes, 6);
+	assert_frame_addresses(f, "2001:db8::1", "2001:db8::2");
+	assert_int_equal(get_be16(f + 56), 6081);
+	assert_int_equal(get_be32(f + 66) >> 8, 7000);
+	w.payload_bytes++;
+	assert_int_equal(rig_send(rig, "x", &w), DROP_TOO_BIG);
+	vpc_free(rig->vpc);
+	fake_wire_close(wire);
+	rig->vpc = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +391,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scan, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_ping, open_rig, close_rig),
 		cmocka_unit_test(test_discovery),
+		cmocka_unit_test_setup_teardown(test_ipv6_underlay, open_rig, close_rig),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
