@@ -60,6 +60,7 @@ struct net {
 	unsigned job_count;
 	struct net_job *running;
 	bool turning;	   /* jobs are being started */
+	struct list late;  /* those that nobody waits for any more */
 	struct list calls; /* to the card, whose answers somebody waits for */
 	unsigned applying; /* net_apply under way: the card may be busy for longer than a ping waits */
 	bool in_sync;

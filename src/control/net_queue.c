@@ -74,7 +74,6 @@ static void end_call(struct net_call *call, const struct peer_answer *answer)
 	peer_done *done = call->done;
 
 	call->done = NULL;
-	list_del(&call->node);
 	call->control->net.applying -= call->apply;
 	done(call->context, answer);
 }
@@ -83,6 +82,7 @@ static void answered(void *context, const struct peer_answer *answer)
 {
 	struct net_call *call = context;
 
+	list_del(&call->node);
 	if (call->done != NULL)
 		end_call(call, answer);
 	free(call);
@@ -114,8 +114,13 @@ static void forget_calls(struct net *net)
 		list_del(node);
 		list_add_tail(&now, node);
 	}
-	while (!list_empty(&now))
-		end_call(list_entry(now.next, struct net_call, node), &(struct peer_answer){.outcome = PEER_GONE});
+	while (!list_empty(&now)) {
+		struct net_call *call = list_entry(now.next, struct net_call, node);
+
+		list_del(&call->node);
+		list_add_tail(&net->late, &call->node);
+		end_call(call, &(struct peer_answer){.outcome = PEER_GONE});
+	}
 }
 
 void net_card_up(struct control *control, bool same_card)
@@ -138,10 +143,19 @@ void net_open(struct control *control)
 	*net = (struct net){0};
 	list_init(&net->jobs);
 	list_init(&net->calls);
+	list_init(&net->late);
 	net_push_init(control);
+}
+
+static void free_calls(struct list *calls)
+{
+	list_for_each_safe (node, after, calls)
+		free(list_entry(node, struct net_call, node));
 }
 
 void net_close(struct control *control)
 {
+	free_calls(&control->net.calls);
+	free_calls(&control->net.late);
 	net_push_clear(control);
 }

@@ -43,8 +43,7 @@ static void test_taken(void **state)
 		"{\"kind\": \"tap\", \"tap\": \"eth0.5\"}",
 		"{\"kind\": \"tap\", \"tap\": \"a23456789012345\", \"netns\": \"blue\"}",
 		"{\"kind\": \"tap\", \"tap\": \"t\", \"netns\": \"/proc/7/ns/net\", \"socket\": null}",
-		"{\"socket\": \"/run/e.sock\", \"tap\": null, \"netns\": null, \"queues\": 16, \"packed\": false, \"uid\": 0, "
-		"\"mode\": \"660\"}",
+		"{\"socket\": \"/run/e.sock\", \"tap\": null, \"netns\": null, \"queues\": 16, \"uid\": 0, \"mode\": \"660\"}",
 	};
 
 	(void)state;

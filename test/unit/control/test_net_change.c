@@ -56,8 +56,7 @@ static char *dump_part(struct store *store, bool whole)
 	char *text = sqlite3_mprintf("");
 	static const char *const queries[] = {
 		"SELECT hex(id), kind, name, ifnull(hex(vpc), ''), '', '' FROM net_objects ORDER BY id",
-		"SELECT hex(id), kind, name, ifnull(hex(vpc), ''), body, ifnull(items, '') || item_count FROM net_objects ORDER BY "
-		"id",
+		"SELECT hex(id), kind, name, '', body, item_count || ifnull(items, '') FROM net_objects",
 		"SELECT hex(from_id), hex(to_id), '', '', '', '' FROM net_references ORDER BY from_id, to_id",
 		"SELECT scope, hex(vpc), hex(value), hex(owner), '', '' FROM net_claims ORDER BY scope, vpc, value"};
 
