@@ -323,6 +323,13 @@ void decide(struct vpc *vpc, const struct decide_query *q, struct decision *d, s
 {
 	memset(d, 0, sizeof(*d));
 	d->allowed_group = UINT32_MAX;
+	/* Who may send in the name of others (a router) is nobody's metadata service or resolver for that (RFC 1812 5.3.7). */
+	if (check_forwarded(q->initiator == FLOW_OUT ? &q->key->local : &q->key->remote) != DROP_NONE) {
+		d->drop = DROP_SPOOFED_IP;
+		if (trace != NULL)
+			trace_add(trace, "anti-spoof", "drop", "%s", drop_sentence(d->drop));
+		return;
+	}
 	if (q->initiator == FLOW_OUT)
 		decide_outbound(vpc, q, d, trace);
 	else
