@@ -73,6 +73,16 @@ class Spoofing(Case):
         ask = ARP(op=1, hwsrc=ENIS["a"].mac, psrc="172.16.0.1", pdst="10.0.1.1")
         self.drops(self.send("a", Ether(src=ENIS["a"].mac, dst="ff:ff:ff:ff:ff:ff") / ask), "a", "spoofed_ip")
 
+    def test_a_router_is_nobodys_service(self):
+        """RFC 1812, 5.3.7: not even who forwards for others may send as a resolver, as loopback or as a group."""
+        self.put("eni", "a", source_dest_check=False)
+        for source in ("169.254.169.253", "169.254.169.254", "127.0.0.1", "0.1.2.3", "224.0.0.1", "255.255.255.255"):
+            packet = self.ether("a", "b") / IP(src=source, dst=ENIS["b"].ip) / UDP(sport=53, dport=2)
+            self.drops(self.send("a", packet), "a", "spoofed_ip")
+        for source in ("::1", "ff02::1", "fe80::1"):
+            packet = self.ether("a", "b") / IPv6(src=source, dst=ENIS["b"].ip6) / UDP(sport=53, dport=2)
+            self.drops(self.send("a", packet), "a", "spoofed_ip")
+
     def test_source_dest_check_of_the_receiver(self):
         """What is for another address reaches a MAC that forwards, and no other (a frame of another card can say so)."""
         inner = Ether(src=ENIS["c"].mac, dst=ENIS["a"].mac) / IP(src=ENIS["c"].ip, dst="172.16.0.1") / UDP(sport=1, dport=2)
