@@ -33,6 +33,7 @@ enum dhcp_option {
 	OPTION_PARAMETERS = 55,
 	OPTION_T1 = 58,
 	OPTION_T2 = 59,
+	OPTION_CLIENT_ID = 61,
 	OPTION_CLASSLESS_ROUTES = 121,
 	OPTION_END = 255,
 };
@@ -44,6 +45,8 @@ struct request {
 	uint8_t type; /* 0: not given */
 	bool has_requested, has_server, wants_routes;
 	uint32_t requested, server, client; /* network order */
+	const uint8_t *client_id;	    /* NULL: not given */
+	uint8_t client_id_bytes;
 };
 
 static void take_option(struct request *r, uint8_t kind, const uint8_t *value, uint8_t length)
@@ -57,6 +60,10 @@ static void take_option(struct request *r, uint8_t kind, const uint8_t *value, u
 	if (kind == OPTION_SERVER && length == 4) {
 		r->has_server = true;
 		memcpy(&r->server, value, 4);
+	}
+	if (kind == OPTION_CLIENT_ID) {
+		r->client_id = value;
+		r->client_id_bytes = length;
 	}
 	if (kind == OPTION_PARAMETERS)
 		r->wants_routes = memchr(value, OPTION_CLASSLESS_ROUTES, length) != NULL;
@@ -142,6 +149,8 @@ static enum responder_result reply(const struct asked *a, const struct request *
 	memcpy(at, cookie, COOKIE_BYTES);
 	at = put_option(at + COOKIE_BYTES, OPTION_TYPE, &type, 1);
 	at = put_option(at, OPTION_SERVER, &a->facts->gateway4.word[3], 4);
+	if (r->client_id != NULL) /* RFC 6842, 3: so that it knows an answer to itself */
+		at = put_option(at, OPTION_CLIENT_ID, r->client_id, r->client_id_bytes);
 	if (type != NAK && yours != 0) {
 		at = put_number(at, OPTION_LEASE, LEASE_S);
 		at = put_number(at, OPTION_T1, LEASE_S / 2);

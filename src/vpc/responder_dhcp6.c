@@ -202,21 +202,33 @@ static uint8_t *put_domains(uint8_t *to, const char *domain)
 	return to;
 }
 
-/* Are all addresses that the client names its own? (18.3.3) */
-static bool all_own(const struct request *r, const struct net_address *own)
+/* The addresses that the client names: how many, and how many of them are its own. */
+static unsigned count_addresses(const struct request *r, const struct net_address *own, unsigned *its_own)
 {
+	unsigned count = 0;
+
+	*its_own = 0;
 	for (unsigned i = 0; i < r->ia_count; i++) {
 		struct cursor c = {r->ia[i].data + IA_HEADER_BYTES, r->ia[i].data + r->ia[i].bytes};
 		struct piece value;
 		uint16_t kind;
 		bool bad = false;
 
-		while (next_option(&c, &kind, &value, &bad))
-			if (kind == OPTION_IA_ADDRESS && value.bytes >= 24 &&
-			    (own == NULL || memcmp(value.data, own->bytes, 16) != 0))
-				return false;
+		while (next_option(&c, &kind, &value, &bad)) {
+			if (kind != OPTION_IA_ADDRESS || value.bytes < 24)
+				continue;
+			count++;
+			*its_own += own != NULL && memcmp(value.data, own->bytes, 16) == 0;
+		}
 	}
-	return true;
+	return count;
+}
+
+static enum status confirm(const struct request *r, const struct net_address *own)
+{
+	unsigned its_own, count = count_addresses(r, own, &its_own);
+
+	return its_own == count ? STATUS_SUCCESS : STATUS_NOT_ON_LINK;
 }
 
 static uint8_t *put_body(const struct asked *a, const struct request *r, uint8_t *at, const uint8_t *limit)
@@ -226,7 +238,7 @@ static uint8_t *put_body(const struct asked *a, const struct request *r, uint8_t
 
 	switch (r->type) {
 	case CONFIRM:
-		return put_status(at, all_own(r, own) ? STATUS_SUCCESS : STATUS_NOT_ON_LINK);
+		return put_status(at, confirm(r, own));
 	case RELEASE:
 	case DECLINE:
 		return put_status(at, STATUS_SUCCESS);
@@ -245,6 +257,7 @@ static uint8_t *put_body(const struct asked *a, const struct request *r, uint8_t
 static bool answerable(const struct asked *a, const struct request *r)
 {
 	uint8_t duid[SERVER_DUID_BYTES];
+	unsigned unused;
 	bool ours;
 
 	server_duid(a->facts, duid);
@@ -252,8 +265,9 @@ static bool answerable(const struct asked *a, const struct request *r)
 	if (r->client.data == NULL && r->type != INFORMATION_REQUEST)
 		return false;
 	switch (r->type) { /* 16.2 to 16.12 */
+	case CONFIRM:	   /* 18.3.3: there is nothing to confirm */
+		return r->server.data == NULL && count_addresses(r, NULL, &unused) > 0;
 	case SOLICIT:
-	case CONFIRM:
 	case REBIND:
 		return r->server.data == NULL;
 	case REQUEST:
