@@ -206,11 +206,13 @@ enum responder_result responder_dns(const struct asked *a, struct packet *out)
 	}
 	memset(message, 0, DNS_HEADER_BYTES);
 	memcpy(message, a->payload, 2);
-	message[2] = (uint8_t)(0x84 | (a->payload[2] & 0x79)); /* an answer, with authority; opcode and RD as asked */
+	message[2] = (uint8_t)(0x80 | (a->payload[2] & 0x79)); /* an answer; opcode and RD as asked */
 	memcpy(message + DNS_HEADER_BYTES, a->payload + DNS_HEADER_BYTES, question);
 	r.at = message + DNS_HEADER_BYTES + question;
 	if (r.code == ns_r_noerror)
 		answer_question(&q, &r);
+	if (r.code == ns_r_noerror || r.code == ns_r_nxdomain)
+		message[2] |= 0x04; /* with authority: it is one of ours */
 	message[3] = (uint8_t)r.code;
 	put16(message + 4, question != 0);
 	put16(message + 6, r.records);

@@ -262,10 +262,10 @@ static bool token_is_wrong(const struct asked *a, const char *request)
 static int answer_request(const struct asked *a, char *request, char *body, unsigned *status)
 {
 	char method[8], path[PATH_MAX_BYTES];
-	int length;
+	int length, version_at = 0;
 
 	*status = 400;
-	if (sscanf(request, "%7s %255s HTTP/1.", method, path) != 2)
+	if (sscanf(request, "%7s %255s HTTP/1.%n", method, path, &version_at) != 2 || version_at == 0)
 		return 0;
 	normalise(a->facts, path);
 	*status = 200;
