@@ -45,16 +45,28 @@ void card_stop(struct card *card)
 	card_stop_when_empty(card);
 }
 
-static int open_signals(struct card *card)
+static sigset_t ending_signals(void)
 {
 	sigset_t set;
-	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before the pollers start: they inherit it */
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return set;
+}
+
+void card_block_signals(void)
+{
+	sigset_t set = ending_signals();
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int open_signals(struct card *card)
+{
+	sigset_t set = ending_signals();
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
 	if (fd < 0)
 		return -errno;
 	card->signals.ready = signal_ready;

@@ -56,6 +56,7 @@ struct card {
 	bool stopping;
 };
 
+void card_block_signals(void); /* before any thread is started, which inherits that: they are read from a descriptor */
 int card_run(struct card *card, const struct card_config *config); /* until SIGTERM */
 void card_stop(struct card *card);				   /* detaches everything; then card_run() returns */
 void card_stop_when_empty(struct card *card);			   /* a device is gone */

@@ -15,18 +15,23 @@
 #include "card/card.h"
 #include "card/sandbox_card.h"
 #include "card/tap_opener.h"
+#include "card/wires.h"
+#include "sandbox/sandbox.h"
 #include "virtio/guest_memory.h"
 
 enum { BUFFER_BYTES_DEFAULT = 64 << 20, BUFFER_BYTES_MIN = 4 << 20 };
 
 static const char usage[] =
-	"Usage: outboard-card [--cores LIST] [--huge-pages auto|on|off] [--buffer-bytes SIZE]\n"
+	"Usage: outboard-card [--cores LIST] [--huge-pages auto|on|off] [--buffer-bytes SIZE] [--wire WIRE]... [--flows N]\n"
 	"The data plane of Outboard: one poller on each core of LIST. Started by `outboard run`, which gives it the channels to\n"
 	"control and to the vault; it does not run alone.\n"
 	"\n"
 	"  --cores LIST          cores for pollers, such as 1,3 (default: the last core)\n"
 	"  --huge-pages MODE     auto (default): where there are any; on: or do not start; off\n"
 	"  --buffer-bytes SIZE   I/O buffers of each poller, such as 128M (default 64M)\n"
+	"  --wire WIRE           a network port, up to 4 times, such as\n"
+	"                        address=192.0.2.1/24;gateway=192.0.2.254;device=net_af_packet0,iface=eth1\n"
+	"  --flows N             how many flows the card tracks (default 1048576; without a wire 131072)\n"
 	"  --state-dir DIR       ignored: the card keeps nothing on disk\n"
 	"  -h, --help            this text\n"
 	"      --version\n";
@@ -92,12 +97,14 @@ static int parse_huge(const char *text, struct card_config *config)
 	return 0;
 }
 
-enum { OPTION_CORES = 1000, OPTION_HUGE, OPTION_BUFFERS, OPTION_STATE, OPTION_VERSION };
+enum { OPTION_CORES = 1000, OPTION_HUGE, OPTION_BUFFERS, OPTION_WIRE, OPTION_FLOWS, OPTION_STATE, OPTION_VERSION };
 
 static const struct option options[] = {
 	{"cores", required_argument, NULL, OPTION_CORES},
 	{"huge-pages", required_argument, NULL, OPTION_HUGE},
 	{"buffer-bytes", required_argument, NULL, OPTION_BUFFERS},
+	{"wire", required_argument, NULL, OPTION_WIRE},
+	{"flows", required_argument, NULL, OPTION_FLOWS},
 	{"state-dir", required_argument, NULL, OPTION_STATE},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -110,7 +117,31 @@ static int refuse(const char *what, const char *value)
 	exit(2);
 }
 
-static void parse_options(int argc, char **argv, struct card_config *config)
+static void parse_wire(const char *text, struct wires_config *wires)
+{
+	char error[512];
+
+	if (wires->count == WIRES_MAX)
+		refuse("--wire can be given 4 times", text);
+	if (wire_config_parse(text, &wires->wires[wires->count], error, sizeof(error)) < 0) {
+		fprintf(stderr, "outboard-card: --wire: %s.\n", error);
+		exit(2);
+	}
+	wires->count++;
+}
+
+static int parse_flows(const char *text, uint32_t *out)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < NETWORK_FLOWS_MIN || value > NETWORK_FLOWS_MAX)
+		return -EINVAL;
+	*out = (uint32_t)value;
+	return 0;
+}
+
+static void parse_options(int argc, char **argv, struct card_config *config, struct wires_config *wires)
 {
 	int option;
 
@@ -128,6 +159,13 @@ static void parse_options(int argc, char **argv, struct card_config *config)
 		case OPTION_BUFFERS:
 			if (size_parse(optarg, &config->buffer_bytes) < 0 || config->buffer_bytes < BUFFER_BYTES_MIN)
 				refuse("--buffer-bytes takes a size of at least 4M", optarg);
+			break;
+		case OPTION_WIRE:
+			parse_wire(optarg, wires);
+			break;
+		case OPTION_FLOWS:
+			if (parse_flows(optarg, &config->network.flows_max) < 0)
+				refuse("--flows takes a number from 1024 to 67108864", optarg);
 			break;
 		case OPTION_STATE:
 			break;
@@ -148,16 +186,19 @@ static void parse_options(int argc, char **argv, struct card_config *config)
 int main(int argc, char **argv)
 {
 	static struct card card; /* the one global of this process */
+	struct wires_config wires = {0};
 	struct card_config config = {.buffer_bytes = BUFFER_BYTES_DEFAULT};
 	int rc;
 
 	log_open("outboard-card", getenv("OUTBOARD_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	parse_huge("auto", &config);
-	parse_options(argc, argv, &config);
+	parse_options(argc, argv, &config, &wires);
 	if (config.core_count == 0) {
 		config.cores[0] = last_core();
 		config.core_count = 1;
 	}
+	wires.core = config.cores[0];
+	wires.huge = config.huge;
 	config.control_channel = inherited_fd("control");
 	config.vault_channel = inherited_fd("vault");
 	if (config.control_channel < 0) {
@@ -166,6 +207,11 @@ int main(int argc, char **argv)
 	}
 	clock_calibrate();
 	rc = tap_opener_start(&config.network.tap_channel);
+	card_block_signals();
+	if (rc == 0)
+		rc = sandbox_undumpable();
+	if (rc == 0)
+		rc = wires_open(&wires, sandbox_card_capabilities, &config.network);
 	if (rc == 0)
 		rc = sandbox_card_privileges();
 	if (rc == 0)

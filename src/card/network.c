@@ -150,8 +150,6 @@ void network_stop(struct card *card)
 		vpc_free(n->vpc);
 		model_free(n->model);
 	}
-	for (unsigned i = 0; i < n->config.wire_count; i++)
-		n->config.wires[i]->ops->close(n->config.wires[i]);
 	tap_room_free(n->tap_room);
 	free(n->log);
 }

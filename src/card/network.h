@@ -33,7 +33,7 @@ enum {
 struct card;
 
 struct network_config {
-	struct wire *wires[WIRES_MAX]; /* open; the network's */
+	struct wire *wires[WIRES_MAX]; /* open, until the process ends */
 	unsigned wire_count;
 	uint32_t flows_max; /* 0: the default */
 	int tap_channel;    /* of the helper that opens taps */
@@ -65,7 +65,7 @@ struct network {
 
 void network_init(struct card *card, const struct network_config *config);
 int network_start(struct card *card); /* the card's pollers run, its loop is open. 0 or -errno */
-void network_stop(struct card *card); /* the pollers are gone, and every ENI; closes the wires */
+void network_stop(struct card *card);  /* the pollers are gone, and every ENI */
 int network_open(struct network *network, char *error, size_t error_size); /* idempotent. 0 or -errno with a sentence */
 void network_tick(struct card *card);					   /* ten times a second */
 

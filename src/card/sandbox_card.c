@@ -40,9 +40,10 @@ static const int calls[] = {
 
 /* What DPDK does on behalf of a wire, where there is one; the devices themselves are open by now. */
 static const int wire_calls[] = {
-	SYS_timerfd_settime, /* its alarms: link state, statistics of some drivers */
-	SYS_getcpu,	     /* rte_lcore_id of a thread that it has not seen */
-	SYS_sched_getaffinity, SYS_sched_setaffinity, /* its interrupt thread, which begins late on a busy machine */
+	SYS_sched_getaffinity, SYS_access, /* a poller registers itself when it first touches a wire: its core, its NUMA node */
+	SYS_epoll_create,      /* its interrupt thread makes its set anew when a descriptor comes or goes */
+	SYS_timerfd_settime,   /* its alarms: a memif client tries again, a link is looked at */
+	SYS_accept,	       /* a memif server's peer comes */
 };
 /* clang-format on */
 
@@ -64,15 +65,16 @@ static int raise_descriptors(void)
 	return setrlimit(RLIMIT_NOFILE, &limit) != 0 ? -errno : 0;
 }
 
+int sandbox_card_capabilities(void)
+{
+	return sandbox_drop_capabilities(capabilities, sizeof(capabilities) / sizeof(capabilities[0]));
+}
+
 int sandbox_card_privileges(void)
 {
-	int rc = sandbox_undumpable();
+	int rc = raise_descriptors();
 
-	if (rc == 0)
-		rc = raise_descriptors();
-	if (rc == 0)
-		rc = sandbox_drop_capabilities(capabilities, sizeof(capabilities) / sizeof(capabilities[0]));
-	return rc;
+	return rc == 0 ? sandbox_card_capabilities() : rc;
 }
 
 int sandbox_card(bool wires)

@@ -17,7 +17,7 @@ static bool is_pci(const char *device)
 	return (digits == 2 || digits == 4) && device[digits] == ':';
 }
 
-int wires_open(const struct wires_config *config, struct network_config *out)
+int wires_open(const struct wires_config *config, int (*shed)(void), struct network_config *out)
 {
 	struct eal_config eal = {.core = config->core, .huge = config->huge, .memory_mib = WIRE_MEMORY_MIB * config->count};
 	char error[512];
@@ -41,7 +41,10 @@ int wires_open(const struct wires_config *config, struct network_config *out)
 		}
 		out->wire_count++;
 	}
-	return 0;
+	rc = eal_on_interrupt_thread(shed);
+	if (rc == 0)
+		return 0;
+	log_error("DPDK's thread cannot shed its privileges: %s", strerror(-rc));
 close:
 	while (out->wire_count > 0) {
 		out->wire_count--;
@@ -49,9 +52,4 @@ close:
 	}
 	eal_close();
 	return rc;
-}
-
-void wires_close(void)
-{
-	eal_close();
 }
