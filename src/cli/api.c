@@ -260,24 +260,31 @@ static const struct cli_option *option_of(const struct cli *cli, const char *fie
 
 /*
  * The API speaks of fields of a body; who typed a command knows its options: `Field "size_bytes" must be ...` becomes
- * `--size, in bytes, must be ...`, and so does `Field "add[0].ports" must be ...`. What is no option of the command stays as it is.
+ * `--size, in bytes, must be ...`, and so does `ACL "x": Field "add[0].ports" must be ...`, whose object was typed as well. What is no
+ * option of the command stays as it is.
  */
 static void name_option(const struct cli *cli, struct api_error *error)
 {
-	char field[96], message[sizeof(error->message)], *name;
+	char field[96], message[sizeof(error->message)], *name, *begin = strstr(error->message, "Field \"");
 	const struct cli_option *option;
 	const char *says;
 	int end = 0;
 
-	if (sscanf(error->message, "Field \"%95[]a-z0-9_[.]\"%n", field, &end) != 1 || end == 0)
+	if (begin == NULL || sscanf(begin, "Field \"%95[]a-z0-9_[.]\"%n", field, &end) != 1 || end == 0)
 		return;
 	name = strrchr(field, '.') != NULL ? strrchr(field, '.') + 1 : field;
 	name[strcspn(name, "[")] = '\0';
 	option = option_of(cli, name, &says);
 	if (option == NULL)
 		return;
-	snprintf(message, sizeof(message), "--%s%s%s", option->name, says, error->message + end);
+	snprintf(message, sizeof(message), "--%s%s%s", option->name, says, begin + end);
 	strcpy(error->message, message);
+}
+
+int api_fail(const struct cli *cli, struct api_error *error)
+{
+	name_option(cli, error);
+	return cli_fail(cli, error->code, "%s", error->message);
 }
 
 int api_call(const struct cli *cli, const char *method, json_t *body, json_t **reply, const char *path_format, ...)
@@ -292,10 +299,7 @@ int api_call(const struct cli *cli, const char *method, json_t *body, json_t **r
 	va_end(args);
 	rc = api_request(cli->api_socket, cli->api_patience_s, method, path, body, reply, &error);
 	json_decref(body);
-	if (rc == 0)
-		return 0;
-	name_option(cli, &error);
-	return cli_fail(cli, error.code, "%s", error.message);
+	return rc == 0 ? 0 : api_fail(cli, &error);
 }
 
 int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply)

@@ -26,6 +26,9 @@ int api_request(const char *socket, unsigned patience_s, const char *method, con
 int api_call(const struct cli *cli, const char *method, json_t *body /* taken over */, json_t **reply, const char *path_format, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* For what asked with api_request(): prints the error in terms of the command's options. The exit status. */
+int api_fail(const struct cli *cli, struct api_error *error);
+
 /* POSTs a text that may be large. 0 or the exit status; the error is printed below the bar. */
 struct progress;
 int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply);

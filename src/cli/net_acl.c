@@ -118,7 +118,13 @@ static void rule_says(const json_t *rule, char *text, size_t size)
 		snprintf(text + strlen(text), size - strlen(text), " removed");
 }
 
-static const struct net_items items = {"acls", "rules", "rule_count", "rule", rule_says};
+static const struct net_items items = {
+	"acls",
+	"rules",
+	"rule_count",
+	"rule",
+	"there is a rule of that number and direction already, and it is another; \"acl rule-remove\" removes it",
+	rule_says};
 
 /* The number and the direction, which name a rule. -1, or the exit status. */
 static int take_key(const struct cli *cli, json_t *rule)

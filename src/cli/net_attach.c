@@ -109,7 +109,7 @@ static void print_tap_address(const char *run, const char *tap, const json_t *su
 	char router[NET_ADDRESS_TEXT_SIZE];
 	bool v4;
 
-	if (net_address_parse(address, &parsed) != 0)
+	if (address == NULL || net_address_parse(address, &parsed) != 0)
 		return;
 	v4 = net_address_is_v4(&parsed);
 	if (!first_address(field_text(subnet, v4 ? "cidr" : "cidr6"), &prefix, router))

@@ -88,7 +88,13 @@ static void route_says(const json_t *route, char *text, size_t size)
 		snprintf(text, size, "%s removed", field_text(route, "destination"));
 }
 
-static const struct net_items items = {"route-tables", "routes", "route_count", "route", route_says};
+static const struct net_items items = {
+	"route-tables",
+	"routes",
+	"route_count",
+	"route",
+	"there is a route to that destination already, and it goes elsewhere; \"route-table route-remove\" removes it",
+	route_says};
 
 static const struct cli_option add_options[] = {
 	{"target", 't', CLI_TEXT, "TARGET", "internet, nat:NAME, peering:NAME, eni:NAME or blackhole", true},

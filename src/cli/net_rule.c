@@ -57,13 +57,30 @@ const char *net_rule_traffic(const json_t *rule, char text[64])
 	return text;
 }
 
+/* Asks for the change. 0 or the exit status. */
+static int send_change(const struct cli *cli, const struct net_items *items, const char *verb, json_t *list, json_t **object)
+{
+	json_t *body = json_pack("{s:O}", verb, list);
+	struct api_error error;
+	char path[160];
+	int rc;
+
+	snprintf(path, sizeof(path), "/v1/%s/%s/%s", items->path, cli->argument[0], items->name);
+	rc = api_request(cli->api_socket, cli->api_patience_s, "POST", path, body, object, &error);
+	json_decref(body);
+	if (rc == 0)
+		return 0;
+	if (strcmp(error.code, "conflict") == 0 && strncmp(error.message, "Field \"add[", 11) == 0)
+		return cli_fail(cli, error.code, "%s: %s", cli->argument[0], items->taken);
+	return api_fail(cli, &error);
+}
+
 int net_items_change(const struct cli *cli, const struct net_items *items, const char *verb, json_t *list)
 {
 	unsigned long long count;
-	json_t *object, *item;
+	json_t *object = NULL, *item;
 	size_t at;
-	int status = api_call(cli, "POST", json_pack("{s:O}", verb, list), &object, "/v1/%s/%s/%s", items->path, cli->argument[0],
-			      items->name);
+	int status = send_change(cli, items, verb, list, &object);
 
 	if (status == 0 && cli->json) {
 		print_json(object);
@@ -78,8 +95,7 @@ int net_items_change(const struct cli *cli, const struct net_items *items, const
 		printf("%llu %s%s now; \"outboard %.*s show %s\" shows %s.\n", count, items->one, count == 1 ? "" : "s",
 		       (int)strcspn(cli->command->name, " "), cli->command->name, cli->argument[0], count == 1 ? "it" : "them");
 	}
-	if (status == 0)
-		json_decref(object);
+	json_decref(object);
 	json_decref(list);
 	return status;
 }

@@ -32,6 +32,7 @@ struct net_items {
 	const char *name;  /* "rules" */
 	const char *count; /* "rule_count" */
 	const char *one;   /* "rule" */
+	const char *taken; /* what to say when it is there already, with other contents */
 	void (*says)(const json_t *item, char *text, size_t size);
 };
 int net_items_change(const struct cli *cli, const struct net_items *items, const char *verb, json_t *list);

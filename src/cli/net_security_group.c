@@ -32,7 +32,7 @@ static void show_rules(const json_t *group)
 		table_add(table, "%s", field_text(rule, "direction"));
 		table_add(table, "%s", net_rule_traffic(rule, traffic));
 		table_add(table, "%s", other_side(rule, other));
-		table_add(table, "%s", field_text(rule, "description"));
+		table_add(table, "%s", field_is_set(rule, "description") ? field_text(rule, "description") : "-");
 	}
 	putchar('\n');
 	table_print(table, stdout);
@@ -159,7 +159,13 @@ static void allows(const json_t *rule, char *text, size_t size)
 
 static int change_rules(struct cli *cli, const char *verb, const char *description)
 {
-	static const struct net_items items = {"security-groups", "rules", "rule_count", "rule", allows};
+	static const struct net_items items = {
+		"security-groups",
+		"rules",
+		"rule_count",
+		"rule",
+		"there is that rule already, with another description; \"security-group revoke\" removes it",
+		allows};
 	json_t *rule = json_object(), *list = json_array();
 	int status = net_rule_direction(cli, rule);
 

@@ -4,22 +4,21 @@
 #include <string.h>
 
 #include "cli/fields.h"
+#include "cli/stats_counters.h"
 
 struct bucket {
 	uint64_t edge_ns;
 	uint64_t count;
 };
 
-/* newer - older; from zero when the counter started anew. */
-static uint64_t advance(const json_t *older, const json_t *newer, const char *name)
+uint64_t stats_advance(const json_t *older, const json_t *newer, const char *name)
 {
 	uint64_t from = field_number(older, name), to = field_number(newer, name);
 
 	return to >= from ? to - from : to;
 }
 
-/* The element of `list` with the same value of `key`, or NULL. */
-static const json_t *find(const json_t *list, const char *key, const json_t *like)
+const json_t *stats_find(const json_t *list, const char *key, const json_t *like)
 {
 	const json_t *wanted = json_object_get(like, key);
 
@@ -78,7 +77,7 @@ static uint64_t quantile_ns(const struct bucket *buckets, size_t count, uint64_t
 static json_t *waits(const json_t *older, const json_t *newer, uint64_t departures)
 {
 	size_t count;
-	uint64_t total, wait_ns = advance(older, newer, "wait_ns"), max_ns = field_number(newer, "wait_ns_max");
+	uint64_t total, wait_ns = stats_advance(older, newer, "wait_ns"), max_ns = field_number(newer, "wait_ns_max");
 	struct bucket *buckets = histogram_between(json_object_get(older, "wait_histogram_ns"),
 						   json_object_get(newer, "wait_histogram_ns"), &count, &total);
 	json_t *result;
@@ -95,13 +94,13 @@ static json_t *waits(const json_t *older, const json_t *newer, uint64_t departur
 
 static json_t *stage(const json_t *older, const json_t *newer, double interval_ns)
 {
-	uint64_t departures = advance(older, newer, "departures");
+	uint64_t departures = stats_advance(older, newer, "departures");
 	double seconds = interval_ns / 1e9;
 
 	return json_pack("{s:s,s:f,s:f,s:f,s:f,s:o}", "name", field_text(newer, "name"), "rate_per_s", (double)departures / seconds,
-			 "mib_per_s", (double)advance(older, newer, "bytes") / seconds / (1 << 20), "occupancy",
-			 (double)advance(older, newer, "occupancy_ns") / interval_ns, "littles_law_occupancy",
-			 (double)advance(older, newer, "wait_ns") / interval_ns, "wait_ns", waits(older, newer, departures));
+			 "mib_per_s", (double)stats_advance(older, newer, "bytes") / seconds / (1 << 20), "occupancy",
+			 (double)stats_advance(older, newer, "occupancy_ns") / interval_ns, "littles_law_occupancy",
+			 (double)stats_advance(older, newer, "wait_ns") / interval_ns, "wait_ns", waits(older, newer, departures));
 }
 
 static json_t *stages(const json_t *older, const json_t *newer, double interval_ns)
@@ -112,7 +111,7 @@ static json_t *stages(const json_t *older, const json_t *newer, double interval_
 	for (size_t i = 0; i < json_array_size(to); i++) {
 		const json_t *one = json_array_get(to, i);
 
-		json_array_append_new(list, stage(find(from, "name", one), one, interval_ns));
+		json_array_append_new(list, stage(stats_find(from, "name", one), one, interval_ns));
 	}
 	return list;
 }
@@ -122,10 +121,10 @@ static json_t *queue(const json_t *older, const json_t *newer, double interval_n
 	double seconds = interval_ns / 1e9;
 
 	return json_pack("{s:I,s:f,s:f,s:I,s:I,s:o}", "index", (json_int_t)field_number(newer, "index"), "kicks_per_s",
-			 (double)advance(older, newer, "kicks") / seconds, "calls_per_s",
-			 (double)advance(older, newer, "calls") / seconds, "errors", (json_int_t)advance(older, newer, "errors"),
-			 "service_gap_max_ns", (json_int_t)field_number(newer, "service_gap_max_ns"), "stages",
-			 stages(older, newer, interval_ns));
+			 (double)stats_advance(older, newer, "kicks") / seconds, "calls_per_s",
+			 (double)stats_advance(older, newer, "calls") / seconds, "errors",
+			 (json_int_t)stats_advance(older, newer, "errors"), "service_gap_max_ns",
+			 (json_int_t)field_number(newer, "service_gap_max_ns"), "stages", stages(older, newer, interval_ns));
 }
 
 static json_t *device(const json_t *older, const json_t *newer, double interval_ns)
@@ -137,7 +136,7 @@ static json_t *device(const json_t *older, const json_t *newer, double interval_
 		const json_t *one = json_array_get(to, i);
 
 		if (field_true(one, "served")) /* else the sum of queues that are gone */
-			json_array_append_new(queues, queue(find(from, "index", one), one, interval_ns));
+			json_array_append_new(queues, queue(stats_find(from, "index", one), one, interval_ns));
 	}
 	return json_pack("{s:s,s:s,s:I,s:o,s:o}", "volume", field_text(newer, "volume"), "state", field_text(newer, "state"),
 			 "poller", (json_int_t)field_number(newer, "poller"), "stages", stages(older, newer, interval_ns), "queues",
@@ -146,8 +145,8 @@ static json_t *device(const json_t *older, const json_t *newer, double interval_
 
 static json_t *poller(const json_t *older, const json_t *newer)
 {
-	uint64_t busy = advance(older, newer, "busy_ns"), idle = advance(older, newer, "idle_ns"),
-		 sleep = advance(older, newer, "sleep_ns");
+	uint64_t busy = stats_advance(older, newer, "busy_ns"), idle = stats_advance(older, newer, "idle_ns"),
+		 sleep = stats_advance(older, newer, "sleep_ns");
 	uint64_t all = busy + idle + sleep;
 
 	return json_pack("{s:I,s:f,s:I,s:I,s:I}", "core", (json_int_t)field_number(newer, "core"), "busy_share",
@@ -162,6 +161,7 @@ json_t *stats_between(const json_t *older, const json_t *newer)
 	const json_t *pollers = json_object_get(newer, "pollers");
 	uint64_t start = field_number(older, "now_ns"), end = field_number(newer, "now_ns");
 	json_t *result_pollers, *result_devices;
+	double seconds;
 
 	if (!json_is_array(to) || !json_is_array(pollers) || end <= start)
 		return NULL;
@@ -169,14 +169,17 @@ json_t *stats_between(const json_t *older, const json_t *newer)
 	for (size_t i = 0; i < json_array_size(pollers); i++) {
 		const json_t *one = json_array_get(pollers, i);
 
-		json_array_append_new(result_pollers, poller(find(json_object_get(older, "pollers"), "core", one), one));
+		json_array_append_new(result_pollers, poller(stats_find(json_object_get(older, "pollers"), "core", one), one));
 	}
 	result_devices = json_array();
 	for (size_t i = 0; i < json_array_size(to); i++) {
 		const json_t *one = json_array_get(to, i);
 
-		json_array_append_new(result_devices, device(find(from, "volume_id", one), one, (double)(end - start)));
+		json_array_append_new(result_devices, device(stats_find(from, "volume_id", one), one, (double)(end - start)));
 	}
-	return json_pack("{s:I,s:o,s:o}", "interval_ns", (json_int_t)(end - start), "pollers", result_pollers, "devices",
-			 result_devices);
+	seconds = (double)(end - start) / 1e9;
+	return json_pack("{s:I,s:o,s:o,s:o,s:o}", "interval_ns", (json_int_t)(end - start), "pollers", result_pollers, "devices",
+			 result_devices, "enis",
+			 stats_enis(json_object_get(older, "enis"), json_object_get(newer, "enis"), seconds), "network",
+			 stats_network(json_object_get(older, "network"), json_object_get(newer, "network"), seconds));
 }

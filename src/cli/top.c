@@ -1,6 +1,6 @@
 /*
- * `outboard top`: where requests wait. A line a queue of the path, the busiest device first; a screen that is drawn anew each
- * interval, or once for scripts.
+ * `outboard top`: where requests wait. A line a queue of the path, the busiest device first, below the NICs (top_net.c); a screen
+ * that is drawn anew each interval, or once for scripts.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -13,7 +13,9 @@
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/output.h"
+#include "cli/rate.h"
 #include "cli/stats.h"
+#include "cli/top_net.h"
 
 enum { COLUMNS = 11, INTERVAL_MAX_S = 3600 };
 
@@ -52,17 +54,6 @@ static void format_ns(uint64_t ns, char text[16])
 		format_digits((double)ns / 1e9, "s", text);
 }
 
-/* "987", "12.3k", "3.37M" */
-static void format_rate(double rate, char text[16])
-{
-	if (rate < 999.5)
-		snprintf(text, 16, "%.0f", rate);
-	else if (rate < 999500)
-		format_digits(rate / 1e3, "k", text);
-	else
-		format_digits(rate / 1e6, "M", text);
-}
-
 static double real(const json_t *object, const char *name)
 {
 	return json_number_value(json_object_get(object, name));
@@ -90,9 +81,9 @@ static void add_littles_law(struct text_table *table, const json_t *stage)
 
 static void add_stage(struct text_table *table, const char *volume, const char *queue, const json_t *stage)
 {
-	char rate[16];
+	char rate[RATE_TEXT_SIZE];
 
-	format_rate(real(stage, "rate_per_s"), rate);
+	rate_format_short(real(stage, "rate_per_s"), rate);
 	table_add(table, "%s", volume);
 	table_add(table, "%s", queue);
 	table_add(table, "%s", field_text(stage, "name"));
@@ -157,13 +148,11 @@ static void write_devices(const json_t *devices, FILE *out)
 	}
 	free(sorted);
 	table_print(table, out);
-	if (count == 0)
-		fprintf(out, "No device has worked yet (--all shows those that wait).\n");
 }
 
 static void write_screen(const json_t *stats, FILE *out)
 {
-	const json_t *pollers = json_object_get(stats, "pollers");
+	const json_t *pollers = json_object_get(stats, "pollers"), *devices = json_object_get(stats, "devices");
 
 	for (size_t i = 0; i < json_array_size(pollers); i++) {
 		const json_t *poller = json_array_get(pollers, i);
@@ -175,8 +164,13 @@ static void write_screen(const json_t *stats, FILE *out)
 			(unsigned long long)field_number(poller, "active"), (unsigned long long)field_number(poller, "queues"),
 			gap);
 	}
-	fputc('\n', out);
-	write_devices(json_object_get(stats, "devices"), out);
+	top_write_network(stats, out);
+	if (json_array_size(devices) > 0) {
+		fputc('\n', out);
+		write_devices(devices, out);
+	}
+	if (json_array_size(devices) + json_array_size(json_object_get(stats, "enis")) == 0)
+		fprintf(out, "\nNo device has worked yet (--all shows those that wait).\n");
 }
 
 /* As many lines as the terminal has, each cleared to its end, and nothing below. */
@@ -262,9 +256,11 @@ static int top(struct cli *cli)
 
 const struct cli_command command_top = {
 	.name = "top",
-	.summary = "Live: every queue of every device, and where requests wait",
+	.summary = "Live: every NIC, and every queue of every disk and where requests wait",
 	.options = options,
-	.details = "One line a queue of the path: \"ring\" is from the guest's submission to the card's read,\n"
+	.details = "Of the network: packets and bits a second of each ENI (IN is to the guest) and each wire, packets\n"
+		   "dropped a second, flows; and what a packet costs in cycles, by stage of the pipeline.\n"
+		   "Of disks, one line a queue of the path: \"ring\" is from the guest's submission to the card's read,\n"
 		   "\"device\" from there to completion; for a volume as a whole \"held\" is the wait for its\n"
 		   "allowance (--iops, --throughput), \"backend\" the storage. INSIDE is the mean number of\n"
 		   "requests in it, waits are of what left it in the interval (upper edges of histogram\n"
