@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 import unittest
 
@@ -18,35 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import fake_api
 import sealing
 import tap
-
-PATIENCE_S = 60
-
-
-class CliTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="outboard-cli-")
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.socket = os.path.join(self.folder, "api.sock")
-        self.api = fake_api.FakeApi(self.socket)
-        self.addCleanup(self.api.close)
-        self.environment = {**os.environ, "OUTBOARD_API": self.socket, "http_proxy": "http://192.0.2.1:1/"}
-
-    def outboard(self, *arguments, status=0, **more):
-        more.setdefault("stdin", subprocess.DEVNULL)
-        more.setdefault("env", self.environment)
-        done = subprocess.run([tap.build("outboard"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=PATIENCE_S, cwd=self.folder, **more)
-        self.assertEqual(done.returncode, status, f"{arguments}: {done.stdout}{done.stderr}")
-        return done
-
-    def json(self, *arguments, **more):
-        done = self.outboard("--json", *arguments, **more)
-        self.assertEqual(done.stderr, "", "with --json nothing but the object")
-        self.assertEqual(done.stdout.count("\n"), 1)
-        value = json.loads(done.stdout)
-        self.assertIsInstance(value, dict)
-        return value
-
+from cli_case import PATIENCE_S, CliTest
 
 class Usage(CliTest):
     def test_errors_name_what_is_wrong(self):
@@ -692,7 +662,8 @@ class Consistency(CliTest):
         super().setUp()
         self.tables = json.loads(self.outboard("--tables").stdout)
         self.manual = {}
-        for name in ("outboard", "outboard-volume", "outboard-key", "outboard-run", "outboard-top", "outboard-bench"):
+        for name in ("outboard", "outboard-volume", "outboard-vpc", "outboard-eni", "outboard-key", "outboard-run", "outboard-top",
+                     "outboard-bench"):
             page = [os.path.join(tap.ROOT, "docs", "man", f"{name}.{section}") for section in "18"]
             page = [p for p in page if os.path.exists(p)][0]
             with open(page) as f:
@@ -700,6 +671,8 @@ class Consistency(CliTest):
 
     def page_of(self, command):
         first = command.split()[0]
+        if first in ("subnet", "security-group", "acl", "route-table", "nat", "eip", "peering", "host"):
+            return "outboard-vpc"
         return f"outboard-{first}" if f"outboard-{first}" in self.manual else "outboard"
 
     def test_every_command_has_help_and_summary(self):
