@@ -167,7 +167,7 @@ void metrics_print_network(FILE *out, const json_t *stats)
 	print_traffic(out, enis, "outboard_eni_bytes_total", "Their bytes.", "bytes");
 	print_members(out, enis, &drops, "reason");
 	print_members(out, enis, &allowances, "name");
-	if (network == NULL)
+	if (!json_is_object(network))
 		return;
 	print_pipeline(out, network);
 	print_wires(out, json_object_get(network, "wires"));

@@ -80,8 +80,9 @@ void net_failure(struct control *control, struct failure *failure, const struct 
 		return;
 	}
 	translate(control, answer->message, text, sizeof(text));
+	says = without_culprit(text, strchr(what, ' ') + 1); /* "create subnet \"a\"": one that is new is not known by its id yet */
 	if (answer->culprit != NULL && name_of(control, answer->culprit, name, sizeof(name))) {
-		says = without_culprit(text, name);
+		says = without_culprit(says, name);
 		if (strstr(what, name) == NULL && strstr(says, name) == NULL)
 			snprintf(blamed, sizeof(blamed), "%s: ", name);
 	}

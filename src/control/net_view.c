@@ -1,8 +1,5 @@
 #include "control/net_view.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "control/control.h"
 #include "control/net_attach.h"
 #include "control/net_change.h"
@@ -15,7 +12,8 @@ json_t *net_attachment_view(const struct net_attachment_row *row)
 			 "created_at", view_time(row->created_s));
 }
 
-json_t *net_view_ordered(enum net_kind kind, const json_t *object)
+/* In the order of the kind's fields, with what is not there left out. */
+static json_t *ordered(enum net_kind kind, const json_t *object)
 {
 	json_t *view = json_object();
 
@@ -43,7 +41,7 @@ json_t *net_view(struct store *store, const struct net_row *row)
 
 	if (object == NULL)
 		return NULL;
-	view = net_view_ordered(row->kind, object);
+	view = ordered(row->kind, object);
 	json_decref(object);
 	json_object_set_new(view, "id", view_uuid(&row->id));
 	if (kind->counts != NULL)

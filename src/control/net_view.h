@@ -7,7 +7,4 @@
 json_t *net_view(struct store *store, const struct net_row *row); /* with the long list when the row has it; NULL: damaged */
 json_t *net_attachment_view(const struct net_attachment_row *row);
 
-/* `object` in the order of the kind's fields, with what is not there left out. */
-json_t *net_view_ordered(enum net_kind kind, const json_t *object);
-
 #endif

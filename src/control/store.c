@@ -330,14 +330,15 @@ static int migrate(const struct opening *o)
 
 int store_open(struct store *store, const char *path, char *error, size_t error_size)
 {
-	static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;" /* before journal_mode: no shared-memory file then */
-				       "PRAGMA journal_mode = WAL;"
-				       "PRAGMA synchronous = FULL;"
-				       "PRAGMA foreign_keys = ON;"
-				       "PRAGMA secure_delete = ON;" /* a wrapped key that is deleted is overwritten */
-				       "PRAGMA temp_store = MEMORY;"
-				       "PRAGMA cache_size = -262144;" /* KiB, as needed: a load of a whole network without spilling */
-				       "PRAGMA trusted_schema = OFF;";
+	static const char settings[] =
+		"PRAGMA locking_mode = EXCLUSIVE;" /* before journal_mode: no shared-memory file then */
+		"PRAGMA journal_mode = WAL;"
+		"PRAGMA synchronous = FULL;"
+		"PRAGMA foreign_keys = ON;"
+		"PRAGMA secure_delete = ON;" /* a wrapped key that is deleted is overwritten */
+		"PRAGMA temp_store = MEMORY;"
+		"PRAGMA cache_size = -262144;" /* KiB, as needed: a load of a whole network without spilling */
+		"PRAGMA trusted_schema = OFF;";
 	struct opening o = {store, path, error, error_size};
 	mode_t mask = umask(0077);
 	int rc;

@@ -388,7 +388,8 @@ class Atomicity(NetTest):
         answer = self.expect(409, "PATCH", "/v1/security-groups/g", {"rules": []}, "conflict")
         self.assertEqual(answer.message, 'Cannot change security-group "g": eni "e": rules[0] of security-group "g" cannot be.')
         self.refuse_next("net_apply", "bad_request", "subnet 'x': cidr overlaps 10.0.1.0/24 of subnet 's'", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff")
-        self.assertIn("overlaps", self.expect(422, "POST", "/v1/subnets", {"name": "x", "vpc": "v", "cidr": "10.0.1.0/25"}).message)
+        self.assertEqual(self.expect(422, "POST", "/v1/subnets", {"name": "x", "vpc": "v", "cidr": "10.0.1.0/25"}).message,
+                         "Cannot create subnet \"x\": cidr overlaps 10.0.1.0/24 of subnet 's'.")
         self.refuse_next("net_apply", "conflict", "security-group 'g': is full", group["id"])
         self.assertEqual(self.expect(409, "PATCH", "/v1/security-groups/g", {"rules": []}).message,
                          'Cannot change security-group "g": is full.')
