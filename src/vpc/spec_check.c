@@ -135,10 +135,10 @@ static int vpc_check(struct report *r, const struct net_spec *s)
 	return 0;
 }
 
+/* Whose ports the pipeline reads: a rule about others' would never match. */
 static bool protocol_has_ports(uint16_t protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ||
-	       protocol == IPPROTO_UDPLITE;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
 static int rule_ports_check(struct report *r, uint32_t i, const struct rule_spec *rule)
@@ -157,10 +157,8 @@ static int rule_ports_check(struct report *r, uint32_t i, const struct rule_spec
 	if (rule->port_first > rule->port_last)
 		return fail(r, -EINVAL, "rules[%u].ports: the first is above the last", i);
 	if (!protocol_has_ports(rule->protocol) && (rule->port_first != 0 || rule->port_last != UINT16_MAX))
-		return fail(
-			r, -EINVAL,
-			"rules[%u].ports: only TCP, UDP, UDP-Lite, SCTP and DCCP have ports; name one of them or drop the ports",
-			i);
+		return fail(r, -EINVAL, "rules[%u].ports: rules know ports of TCP and UDP only; name one of them or drop the ports",
+			    i);
 	return 0;
 }
 
