@@ -1,6 +1,5 @@
 """outboard-control as a process, with the real vault and a card that is played by the test; every answer is held against docs/openapi.yaml."""
 import fcntl
-import http.client
 import json
 import os
 import re
@@ -21,6 +20,7 @@ import yaml
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import loop
 import tap
+from unix_http import Connection
 
 PATIENCE_S = 60  # for what must happen, on however slow a machine; nothing here is measured
 
@@ -198,17 +198,6 @@ class FakeCard:
                    "wires": [{"name": "wire0", "device": "net_af_packet0", "link": True, "mac": "02:00:00:00:00:01", "address": "192.0.2.1/24",
                               "in": {"packets": 10, "bytes": 1000}, "out": {"packets": 20, "bytes": 2000}, "full": 1}]}
         return {"now_ns": 1, "pollers": pollers, "devices": devices, "enis": enis, "network": network}
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=PATIENCE_S)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(self.path)
 
 
 class Answer:

@@ -65,8 +65,9 @@ class Broken(AssertionError):
 
 
 class Guest:
-    def __init__(self, folder, disks, *qemu_words, cpus=1, memory_mib=256, files=()):
-        """`disks`: as guest-run takes them, SOCKET[,packed][,queues=N]; the first is /dev/vda. `files`: in the guest as /NAME."""
+    def __init__(self, folder, disks, *qemu_words, cpus=1, memory_mib=256, files=(), nics=()):
+        """`disks`, `nics`: as guest-run takes them, SOCKET[,packed][,queues=N] and SOCKET,MAC[...]; the first are /dev/vda and eth0.
+        `files`: in the guest as /NAME."""
         os.makedirs(folder, exist_ok=True)
         self.console_path = os.path.join(folder, "console")
         agent, self.qmp_path = os.path.join(folder, "agent"), os.path.join(folder, "qmp")
@@ -76,6 +77,7 @@ class Guest:
         words = [os.path.join(tap.ROOT, "scripts", "guest-run"), "--timeout", "400", "--cpus", str(cpus),
                  "--memory", str(memory_mib), "--qmp", self.qmp_path, "--kernel-output"]
         words += [word for disk in disks for word in ("--disk", disk)]
+        words += [word for nic in nics for word in ("--nic", nic)]
         words += [word for name in files for word in ("--file", name)]
         words += [script, "--", "-chardev", f"socket,id=agent,path={agent},server=on,wait=off", "-serial", "chardev:agent"]
         words += ["-action", "reboot=reset", *qemu_words]

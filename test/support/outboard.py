@@ -11,6 +11,7 @@ import time
 import unittest
 
 import tap
+from unix_http import Connection
 
 PATIENCE_S = 120  # for what must happen, on however slow a machine; nothing here is measured
 
@@ -39,10 +40,11 @@ def children(pid):
 
 
 class Outboard:
-    """Keeps its state in FOLDER/state, its messages in FOLDER/log."""
+    """Keeps its state in FOLDER/state, its messages in FOLDER/log. `words`: more for `outboard run`, which `prefix` is put before."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *words, prefix=()):
         self.folder = folder
+        self.words, self.prefix = words, prefix
         self.state = os.path.join(folder, "state")
         self.log_path = os.path.join(folder, "log")
         self.process = None
@@ -50,8 +52,8 @@ class Outboard:
 
     def start(self):
         with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen([tap.build("outboard"), "run", "--state-dir", self.state], stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen([*self.prefix, tap.build("outboard"), "run", "--state-dir", self.state, *self.words],
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         assert line == f"outboard: ready, api {self.state}/api.sock\n", line + self.log()
 
@@ -81,6 +83,17 @@ class Outboard:
         if check and done.returncode != 0:
             raise AssertionError(f"outboard {' '.join(words)}: status {done.returncode}: {done.stdout}{done.stderr}\n{self.log()}")
         return json.loads(done.stdout)
+
+    def ask(self, method, path, body=None, status=None):
+        """The API's answer, without the command. It succeeds, or is refused with `status`."""
+        connection = Connection(f"{self.state}/api.sock")
+        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if answer.status != status and (status is not None or answer.status >= 300):
+            raise AssertionError(f"{method} {path} {body}: {answer.status} {text.decode()}\n{self.log()}")
+        return json.loads(text) if text else None
 
     def volume(self, name, *words, size="64M"):
         return self.call("volume", "create", name, "--size", size, *words)
