@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-#include "golden/packets.h"
+#include "golden/packets.inc"
 #include "packet_rig.h"
 #include "vpc/icmp_error.h"
 #include "vpc/parse.h"

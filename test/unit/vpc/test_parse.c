@@ -4,7 +4,7 @@
 #include <net/ethernet.h>
 #include <netinet/tcp.h>
 
-#include "golden/packets.h"
+#include "golden/packets.inc"
 #include "packet_rig.h"
 #include "vpc/parse.h"
 #include "vpc/rewrite.h"

@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include "golden/packets.h"
+#include "golden/packets.inc"
 #include "packet_rig.h"
 #include "vpc/parse.h"
 #include "vpc/rewrite.h"

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Makes packets.h: frames as scapy writes them, and as it writes them after each change that src/vpc makes to a frame, so that the
+"""Makes packets.inc: frames as scapy writes them, and as it writes them after each change that src/vpc makes to a frame, so that the
 tests do not only ask our code what it thinks of itself. Deterministic; run it only to add a frame:
 
-    test/unit/vpc/golden/packets.py | clang-format > test/unit/vpc/golden/packets.h
+    test/unit/vpc/golden/packets.py | clang-format > test/unit/vpc/golden/packets.inc
 """
 from scapy.contrib.geneve import GENEVE
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_RR, IPOption_Security, fragment
