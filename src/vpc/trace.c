@@ -150,7 +150,11 @@ static bool to_outside(struct vpc *vpc, struct trace *t, const struct packet *p)
 static bool at_endpoint(struct vpc *vpc, struct trace *t, struct endpoint *e, struct packet *p, enum flow_direction direction,
 			struct flow_action *out)
 {
-	static const char *const states[] = {"new", "replied", "established", "closing", "closed"};
+	static const char *const states[] = {[FLOW_NEW] = "new",
+					     [FLOW_REPLIED] = "replied",
+					     [FLOW_ESTABLISHED] = "established",
+					     [FLOW_CLOSING] = "closing",
+					     [FLOW_CLOSED] = "closed"};
 	struct decide_query q = {.endpoint = e->policy, .network = e->network, .initiator = direction};
 	struct flow_key key;
 	struct decision d;
