@@ -262,7 +262,7 @@ void harness_counters(struct harness *h, char *rest)
 
 static void print_flow(void *context, struct flow *f, uint32_t index)
 {
-	static const char *const states[] = {"new", "replied", "established", "closing", "closed"};
+	static const char *const states[] = {"free", "new", "replied", "established", "closing", "closed"};
 	static const char *const verdicts[] = {"local", "host", "outside", "endpoint", "refused"};
 	struct harness *h = context;
 	const struct policy_endpoint *e = policy_endpoint_at(model_policy(h->model), f->key.zone);
