@@ -237,9 +237,11 @@ class Case(unittest.TestCase):
 
     def ip(self, source, to, v6=False, **fields):
         """IP header from an ENI or address to another."""
+        v6 = v6 or ":" in source + to
+
         def address(x):
             return (self.enis[x].ip6 if v6 else self.enis[x].ip) if x in self.enis else x
-        return (IPv6 if v6 or ":" in address(source) else IP)(src=address(source), dst=address(to), **fields)
+        return (IPv6 if v6 else IP)(src=address(source), dst=address(to), **fields)
 
     def ether(self, source, to):
         """As a guest addresses it: its neighbour, or its gateway."""
