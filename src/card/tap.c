@@ -109,7 +109,7 @@ static struct visit visit(struct source *source, uint64_t now_tsc)
 	struct tap *t = container_of(source, struct tap, source);
 	struct packet *packets[PACKET_BATCH_MAX];
 	unsigned taken, count = 0;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, good_bytes = 0;
 
 	for (taken = 0; taken < PACKET_BATCH_MAX && bytes < TAP_VISIT_BYTES_MAX; taken++) {
 		struct slot *s = &t->room->slots[count];
@@ -122,13 +122,15 @@ static struct visit visit(struct source *source, uint64_t now_tsc)
 		}
 		bytes += (uint64_t)length;
 		packets[count] = length < TAP_HEADER_BYTES ? NULL : packet_of(s, (uint32_t)length - TAP_HEADER_BYTES);
-		if (packets[count] != NULL)
-			count++;
-		else
+		if (packets[count] == NULL) {
 			COUNT(t->counters.malformed, 1);
+			continue;
+		}
+		good_bytes += packet_bytes(packets[count]);
+		count++;
 	}
 	COUNT(t->counters.packets_in, count);
-	COUNT(t->counters.bytes_in, bytes - (uint64_t)taken * TAP_HEADER_BYTES);
+	COUNT(t->counters.bytes_in, good_bytes);
 	if (count > 0)
 		t->input->receive(t->input, packets, count, now_tsc);
 	return (struct visit){.started = taken, .more = taken == PACKET_BATCH_MAX || bytes >= TAP_VISIT_BYTES_MAX};
