@@ -68,8 +68,10 @@ bool flow_key_of(struct flow_key *key, const struct packet *p, uint32_t zone, en
 		fill_key(key, &p->layers, zone, direction == FLOW_OUT);
 		return true;
 	}
-	/* What it is about went the other way. */
-	if (!packet_parse_embedded(p, &embedded) || embedded.fragment == FRAGMENT_LATER || embedded.icmp_error)
+	/* What it is about went the other way, and it goes to who sent that (RFC 792, RFC 4443 2.2): to another it would be a way past
+	 * the policy, as only the flow was asked about. */
+	if (!packet_parse_embedded(p, &embedded) || embedded.fragment == FRAGMENT_LATER || embedded.icmp_error ||
+	    !net_address_equal(&embedded.source, &p->layers.destination))
 		return false;
 	fill_key(key, &embedded, zone, direction != FLOW_OUT);
 	return true;
