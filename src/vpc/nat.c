@@ -2,7 +2,7 @@
  * NAT gateways. A flow is keyed as the inside has it: local the ENI's address, remote the other side's. Its second name is what the
  * outside sees (flow_alias_insert()): a public address and a port that no other flow to the same remote address and port has, so
  * that a public address carries 64,512 flows to each remote port (RFC 4787, 4.1: endpoint-dependent mapping, as AWS). All flows of
- * an ENI prefer one public address (4.1, "paired"). Hairpins are refused: nobody reaches a NAT gateway's public address from inside.
+ * an ENI prefer one public address (4.1, "paired"). Who is behind it is not reached by its address, from inside as from outside.
  *
  * Its subnet's ACL sees what passes the subnet's border: from the ENI, to the outside, and both ways back. It has no groups.
  */

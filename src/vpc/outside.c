@@ -5,8 +5,8 @@
  *
  * The outside is not the underlay: a guest does not reach the cards themselves.
  *
- * What an ENI sends to an elastic IP of this very card turns round here, as the router outside would have it. To a NAT gateway's
- * address nobody gets from inside.
+ * What is sent to a public address of this very card turns round here, as the router outside would have it. A NAT gateway takes
+ * from there what it takes from outside: answers to its flows.
  */
 #include "vpc/parse.h"
 #include "vpc/pipeline.h"
@@ -87,7 +87,7 @@ static enum drop_reason arrive(struct vpc *vpc, struct batch *b, struct packet *
 static enum drop_reason turn_round(struct vpc *vpc, struct packet *p, const struct policy_endpoint *at,
 				   const struct net_address *private_address, struct batch *next)
 {
-	if (at->kind != ENDPOINT_ENI || next->rounds >= ROUNDS_MAX)
+	if (next->rounds >= ROUNDS_MAX)
 		return DROP_NO_ROUTE;
 	return arrive(vpc, next, p, at, private_address);
 }

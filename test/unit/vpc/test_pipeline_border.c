@@ -217,14 +217,20 @@ static void test_turns_round(void **state)
 			      .ack = 101};
 	assert_int_equal(rig_send(rig, "b", &back), DROP_NONE);
 	assert_frame_addresses(rig_last(rig, "a"), "198.51.100.11", "10.0.1.10");
-	/* A NAT gateway's address is not reached from inside. */
+	/* A NAT gateway takes nothing that it did not ask for, from inside neither. */
 	w.destination = "198.51.100.5";
-	assert_int_equal(rig_send(rig, "a", &w), DROP_NO_ROUTE);
+	assert_int_equal(rig_send(rig, "a", &w), DROP_NOT_OURS);
 	/* From a private subnet through the gateway to an elastic IP: three endpoints of one card in a row. */
 	w = p_out;
 	w.destination = "198.51.100.11";
 	assert_int_equal(rig_send(rig, "p", &w), DROP_NONE);
 	assert_frame_addresses(rig_last(rig, "b"), "198.51.100.5", "10.0.1.11");
+	back.destination = "198.51.100.5";
+	back.protocol = w.protocol;
+	back.source_port = w.destination_port;
+	back.destination_port = get_be16(rig_last(rig, "b") + 34);
+	assert_int_equal(rig_send(rig, "b", &back), DROP_NONE);
+	assert_frame_addresses(rig_last(rig, "p"), "198.51.100.11", "10.0.3.13");
 }
 
 static uint16_t nat_port_of(struct pipeline_rig *rig)
