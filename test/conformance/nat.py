@@ -121,9 +121,9 @@ class Translation(Nat):
         self.drops(self.tunnelled(inner), "n", "no_route")
 
     def test_hairpin(self):
-        """Nobody reaches a NAT gateway's address from inside (AWS: neither)."""
+        """Nobody reaches who is behind a NAT gateway by its address (AWS: neither): it takes answers, from inside as from outside."""
         port = self.udp_out("a")[UDP].sport
-        self.drops(self.go("b", PUBLIC, UDP(sport=1, dport=port)), "n", "no_route")
+        self.drops(self.go("b", PUBLIC, UDP(sport=1, dport=port)), "n", "not_ours")
 
     def test_ping_of_the_public_address(self):
         """RFC 1122, 3.2.2.6: the gateway answers for itself."""
