@@ -65,16 +65,16 @@ class Broken(AssertionError):
 
 
 class Guest:
-    def __init__(self, folder, disks, *qemu_words, cpus=1, memory_mib=256, files=(), nics=()):
+    def __init__(self, folder, disks, *qemu_words, cpus=1, memory_mib=256, files=(), nics=(), prefix=()):
         """`disks`, `nics`: as guest-run takes them, SOCKET[,packed][,queues=N] and SOCKET,MAC[...]; the first are /dev/vda and eth0.
-        `files`: in the guest as /NAME."""
+        `files`: in the guest as /NAME. `prefix`: put before the command that starts it."""
         os.makedirs(folder, exist_ok=True)
         self.console_path = os.path.join(folder, "console")
         agent, self.qmp_path = os.path.join(folder, "agent"), os.path.join(folder, "qmp")
         script = os.path.join(folder, "agent.sh")
         with open(script, "w") as f:
             f.write(AGENT)
-        words = [os.path.join(tap.ROOT, "scripts", "guest-run"), "--timeout", "400", "--cpus", str(cpus),
+        words = [*prefix, os.path.join(tap.ROOT, "scripts", "guest-run"), "--timeout", "400", "--cpus", str(cpus),
                  "--memory", str(memory_mib), "--qmp", self.qmp_path, "--kernel-output"]
         words += [word for disk in disks for word in ("--disk", disk)]
         words += [word for nic in nics for word in ("--nic", nic)]

@@ -21,6 +21,7 @@ MIB = 1 << 20
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 ETH_P_ALL = 3
+DATAGRAM = socket.SOCK_DGRAM
 NUMBERS = itertools.count()
 
 
