@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HELP_COLUMN = 26 };
+enum { HELP_COLUMN = 26, COMMAND_WIDTH = 25 };
 
 static bool in_group(const struct cli_command *command, const struct cli_command *group)
 {
@@ -55,7 +55,7 @@ static void print_commands(const struct cli_command *group)
 		bool shown = group == NULL ? c->run == NULL || strchr(c->name, ' ') == NULL : in_group(c, group);
 
 		if (shown)
-			printf("  %-*s%s\n", HELP_COLUMN - 2, c->name, c->summary);
+			printf("  %-*s %s\n", COMMAND_WIDTH, c->name, c->summary);
 	}
 }
 
@@ -63,8 +63,9 @@ static void print_everything(void)
 {
 	printf("Usage: outboard [--api SOCKET] [--json] COMMAND ...\n"
 	       "\n"
-	       "Outboard serves disks to virtual machines from cores of their own. A card runs\n"
-	       "(\"outboard run\"); you give it volumes, and attach them to virtual machines.\n");
+	       "Outboard serves disks and NICs to virtual machines from cores of their own. A card\n"
+	       "runs (\"outboard run\"); you give it volumes, and networks with ENIs, and attach them\n"
+	       "to virtual machines.\n");
 	print_commands(NULL);
 	print_options("Options, everywhere:", cli_global_options);
 	printf("\nThe first disk:\n"
@@ -75,6 +76,12 @@ static void print_everything(void)
 	       "      prints the socket, and the lines to paste for QEMU and others\n"
 	       "  outboard top\n"
 	       "      shows where its requests wait\n"
+	       "\nThe first NIC:\n"
+	       "  outboard vpc create prod --cidr 10.0.0.0/16\n"
+	       "  outboard subnet create prod-a --vpc prod --cidr 10.0.1.0/24\n"
+	       "  outboard security-group create web --vpc prod\n"
+	       "  outboard eni create web1 --subnet prod-a --security-group web\n"
+	       "  outboard eni attach web1\n"
 	       "\nSizes are bytes, or 512M, 10G, 1T (binary units). \"outboard COMMAND --help\" says more\n"
 	       "about every command; so does outboard(1).\n");
 }
