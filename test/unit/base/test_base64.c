@@ -52,21 +52,8 @@ static void there_and_back(void **state)
 
 static void other_spellings_are_refused(void **state)
 {
-	static const char *const bad[] = {"Z",
-					  "Zg",
-					  "Zg=",
-					  "=",
-					  "====",
-					  "Z===",
-					  "Zg==Zm9v",
-					  "Zh==",
-					  "Zm9=",
-					  "Zm 9",
-					  "Zm-_",
-					  "Zm9v\n",
-					  "Z=g=",
-					  "\xc3\xa4"
-					  "AA"};
+	static const char *const bad[] = {"Z",	  "Zg",	  "Zg=",  "=",	  "====",   "Z===", "Zg==Zm9v",
+					  "Zh==", "Zm9=", "Zm 9", "Zm-_", "Zm9v\n", "Z=g=", "\303\244AA"};
 	uint8_t data[32];
 	size_t bytes;
 
