@@ -53,6 +53,10 @@ class ScriptTest(unittest.TestCase):
             except (FileNotFoundError, ProcessLookupError):
                 pass
 
+    def assert_no_namespace(self, demo):
+        names = subprocess.run(["ip", "netns", "list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        self.assertEqual([name for name in names if name.startswith(f"demo-{demo.pid}-")], [])
+
 
 class GuestRun(ScriptTest):
     def guest(self, text, *words):
@@ -168,40 +172,70 @@ class Demo(ScriptTest):
         self.addCleanup(demo.kill)
         return demo
 
-    def test_the_main_job(self):
-        demo = self.start()
+    def succeed(self, *words):
+        demo = self.start(*words)
         output = demo.communicate(timeout=PATIENCE_S)[0]
         self.assertEqual(demo.returncode, 0, output)
+        self.assert_nothing_left()
+        self.assert_no_namespace(demo)
+        return output
+
+    def test_disks(self):
+        output = self.succeed("--only", "disk")
         for words in ("all checksums right after a reboot", "0 times; decrypted by python3-cryptography", "encrypted, 4 KiB random reads"):
             self.assertIn(words, output)
+
+    def test_networks(self):
+        output = self.succeed("--only", "vpc")
+        for words in ("web, by DHCP: 10.0.1.10/24, MTU 1450", "app, by DHCP: 10.0.1.20/24, MTU 1450", "Dropped (security_group_out)",
+                      "app's next connection: passes"):
+            self.assertIn(words, output)
+        for pattern in (r"ping from app to web: [0-9.]+ ms on average", r"16 MiB over TCP at [0-9,]+ Mbit/s.*, checksum right",
+                        r"app's next connection: fails \(nc: .*timed out\)", r"dropped at app: .*\b[1-9][0-9]* security_group_out",
+                        r"read by tcpdump: [0-9]+ packets, [1-9][0-9]* of them SYN", r"iperf3 between namespaces, by taps: [0-9.]+ Gbit/s",
+                        r"64-byte UDP, 1,024 flows: [1-9][0-9,]* packets/s", r"TCP frames of 64 KiB, not segmented: [1-9][0-9,]* packets/s"):
+            self.assertRegex(output, pattern)
+
+    def interrupt(self, send, words, *options):
+        demo = self.start(*options)
+        output = ""
+        for line in demo.stdout:
+            output += line
+            if words in line:
+                break
+        self.assertIn(words, output)
+        send(demo.pid, signal.SIGINT if send is os.killpg else signal.SIGTERM)
+        output += demo.communicate(timeout=PATIENCE_S)[0]
+        self.assertEqual(demo.returncode, 130, output)
+        self.assertIn("interrupted", output)
+        time.sleep(0.2)  # what the kernel kills with its parent is gone a moment later
         self.assert_nothing_left()
+        self.assert_no_namespace(demo)
 
     def test_interrupted(self):
         """Ctrl-C goes to all of the terminal's processes, SIGTERM to the demo alone; at any step."""
         for send, words in ((os.killpg, "starting vault"), (os.kill, "booting a guest"), (os.killpg, "up after"), (os.kill, "searching memory")):
-            demo = self.start()
-            output = ""
-            for line in demo.stdout:
-                output += line
-                if words in line:
-                    break
-            self.assertIn(words, output)
-            send(demo.pid, signal.SIGINT if send is os.killpg else signal.SIGTERM)
-            output += demo.communicate(timeout=PATIENCE_S)[0]
-            self.assertEqual(demo.returncode, 130, output)
-            self.assertIn("interrupted", output)
-            time.sleep(0.2)  # what the kernel kills with its parent is gone a moment later
-            self.assert_nothing_left()
+            with self.subTest(words):
+                self.interrupt(send, words, "--only", "disk")
+
+    def test_interrupted_between_two_cards(self):
+        for send, words in ((os.kill, "starting two cards"), (os.killpg, "right: 12 objects"), (os.killpg, "app up after"),
+                            (os.kill, "closing:"), (os.killpg, "opening:"), (os.killpg, "iperf3 between two"), (os.kill, "measuring NICs")):
+            with self.subTest(words):
+                self.interrupt(send, words, "--only", "vpc")
 
     def test_a_card_that_does_not_start(self):
         os.mkdir(os.path.join(self.folder, "build"))
         self.write("build/outboard", "#!/bin/sh\necho 'no cores left' >&2\nexit 1\n")
         os.chmod(os.path.join(self.folder, "build", "outboard"), 0o755)
-        demo = self.start("--build", os.path.join(self.folder, "build"))
-        output = demo.communicate(timeout=PATIENCE_S)[0]
-        self.assertEqual(demo.returncode, 1)
-        self.assertIn("the card does not start:\nno cores left", output)
-        self.assert_nothing_left()
+        for part in ("disk", "vpc"):
+            with self.subTest(part):
+                demo = self.start("--build", os.path.join(self.folder, "build"), "--only", part)
+                output = demo.communicate(timeout=PATIENCE_S)[0]
+                self.assertEqual(demo.returncode, 1)
+                self.assertIn("the card does not start:\nno cores left", output)
+                self.assert_nothing_left()
+                self.assert_no_namespace(demo)
 
     def test_not_root(self):
         done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", os.path.join(SCRIPTS, "demo")], stdout=subprocess.PIPE,
@@ -218,8 +252,16 @@ class Deps(ScriptTest):
         done = run("deps", text=True)  # the tests run where they are installed
         self.assertEqual((done.returncode, done.stdout), (0, f"deps: all {len(listed)} packages are installed\n"))
 
+    def test_less_and_more(self):
+        demo, tests, bench = (set(run("deps", *words, "--list", text=True).stdout.split()) for words in (["--demo"], [], ["--bench"]))
+        self.assertLess(demo, tests)
+        self.assertLess(tests, bench)
+        self.assertIn("qemu-system-x86", demo)
+        self.assertIn("openvswitch-switch-dpdk", bench - tests)
+
     def test_usage(self):
-        self.assertEqual(run("deps", "--everything").returncode, 2)
+        for word in ("--everything", "demo"):
+            self.assertEqual(run("deps", word).returncode, 2)
 
 
 if __name__ == "__main__":
