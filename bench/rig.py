@@ -31,7 +31,7 @@ def executable(name):
 def need(*programs):
     for program in programs:
         if shutil.which(program) is None:
-            sys.exit(f"{program} is not installed; scripts/deps installs what the benchmarks need")
+            sys.exit(f"{program} is not installed; scripts/deps --bench installs what the benchmarks need")
 
 
 def need_two_cores():
