@@ -109,9 +109,9 @@ static struct visit visit(struct source *source, uint64_t now_tsc)
 	struct tap *t = container_of(source, struct tap, source);
 	struct packet *packets[PACKET_BATCH_MAX];
 	unsigned taken, count = 0;
-	uint64_t bytes = 0, good_bytes = 0;
+	uint64_t bytes = 0, good_bytes = 0, segments = 0;
 
-	for (taken = 0; taken < PACKET_BATCH_MAX && bytes < TAP_VISIT_BYTES_MAX; taken++) {
+	for (taken = 0; taken < PACKET_BATCH_MAX && bytes < TAP_VISIT_BYTES_MAX && segments < TAP_VISIT_SEGMENTS_MAX; taken++) {
 		struct slot *s = &t->room->slots[count];
 		ssize_t length = read_frame(t->fd, s);
 
@@ -127,13 +127,17 @@ static struct visit visit(struct source *source, uint64_t now_tsc)
 			continue;
 		}
 		good_bytes += packet_bytes(packets[count]);
+		segments +=
+			packets[count]->gso == PACKET_GSO_NONE ? 1 : packet_bytes(packets[count]) / packets[count]->gso_size + 1;
 		count++;
 	}
 	COUNT(t->counters.packets_in, count);
 	COUNT(t->counters.bytes_in, good_bytes);
 	if (count > 0)
 		t->input->receive(t->input, packets, count, now_tsc);
-	return (struct visit){.started = taken, .more = taken == PACKET_BATCH_MAX || bytes >= TAP_VISIT_BYTES_MAX};
+	return (struct visit){.started = taken,
+			      .more = taken == PACKET_BATCH_MAX || bytes >= TAP_VISIT_BYTES_MAX ||
+				      segments >= TAP_VISIT_SEGMENTS_MAX};
 }
 
 static const struct source_ops source_ops = {.visit = visit};

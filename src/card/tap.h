@@ -2,9 +2,9 @@
  * A tap interface as an ENI: what a network namespace sends becomes packets for a `struct packet_input`, and the interface is a
  * `struct packet_sink`. Frames carry a struct virtio_net_hdr both ways, so that a GSO frame of 64 KiB passes unsegmented.
  *
- * It is a source of work: a visit reads at most PACKET_BATCH_MAX frames, or the one that crosses TAP_VISIT_BYTES_MAX. The kernel
- * makes its descriptor readable (edge-triggered) when a frame came, so there is nothing to arm. Reading is a system call a frame:
- * a tap is for containers and tests, not for speed.
+ * It is a source of work: a visit reads at most PACKET_BATCH_MAX frames, or the one that crosses TAP_VISIT_BYTES_MAX or, with those
+ * that GSO frames stand for, TAP_VISIT_SEGMENTS_MAX. The kernel makes its descriptor readable (edge-triggered) when a frame came, so
+ * there is nothing to arm. Reading is a system call a frame: a tap is for containers and tests, not for speed.
  *
  * The header comes from the kernel, but what a namespace may make the kernel say is not ours to trust: it is judged as a guest's.
  */
@@ -14,7 +14,7 @@
 #include "base/packet.h"
 #include "card/source.h"
 
-enum { TAP_VISIT_BYTES_MAX = 256 << 10 };
+enum { TAP_VISIT_BYTES_MAX = 256 << 10, TAP_VISIT_SEGMENTS_MAX = 1024 };
 
 /* Where the frames of a poller's taps stand while they pass; shared, as one tap is visited at a time. */
 struct tap_room;

@@ -72,7 +72,9 @@ struct net_queue {
 	struct ring_watch watch; /* transmit */
 
 	struct net_window window; /* receive */
-	uint32_t put_count;	  /* since the last flush */
+	uint64_t walked_tsc;	  /* at this moment so many buffers and descriptors were walked through */
+	uint32_t walked;
+	uint32_t put_count; /* since the last flush */
 	uint64_t put_bytes, put_tsc;
 
 	struct net_queue_accounts accounts;

@@ -3,7 +3,8 @@
  *
  * put() first finds out where a frame goes, then writes. Buffers are looked up 32 at a time (the window); nearly every frame of a
  * network fits the first. Others are gathered: with MRG_RXBUF from as many chains as it takes, without from one, whatever its
- * shape. If that fails the ring's read position is put back, and nothing was written or consumed. Used elements are written as
+ * shape. If that fails the ring's read position is put back, and nothing was written or consumed. It is tried again with the next
+ * frame, so what is walked through at one moment (`now_tsc`, a visit of the sender's) has a bound. Used elements are written as
  * frames come, and seen by the driver when flush() shows them, with one index and at most one call.
  *
  * Tails are moved, not copied: a guest that sends to itself may have a frame and the buffer for it in the same place.
@@ -141,6 +142,7 @@ static bool gather_segments(struct net_queue *q, struct gathering *g, uint64_t n
 
 	if (ring_peek_plain(&q->ring, chain, 1, true) != 1 || !ring_expand(&q->ring, chain, s))
 		return false;
+	q->walked += s->count;
 	if (s->readable != 0)
 		return ring_break(&q->ring, "a receive buffer with a readable descriptor");
 	b->id = chain->id;
@@ -175,7 +177,7 @@ static bool gather_buffer(struct net_queue *q, struct gathering *g, uint64_t nee
 	struct net_buffer *b;
 	bool ok;
 
-	if (w->next == w->count && !window_fill(q))
+	if (q->walked++ >= VIRTIO_NET_VISIT_WALK_MAX || (w->next == w->count && !window_fill(q)))
 		return false;
 	b = &w->buffers[w->next];
 	if (b->host != NULL)
@@ -232,13 +234,16 @@ static void write_pieces(const struct net_queue *q, const struct packet *p, uint
 }
 
 /* A frame that the next buffer does not hold, or not in one piece. */
-static bool put_pieces(struct net_queue *q, const struct packet *p, uint64_t needed)
+static bool put_pieces(struct net_queue *q, const struct packet *p, uint64_t needed, uint64_t now_tsc)
 {
 	struct virtio_ring *r = &q->ring;
 	uint16_t next_avail = r->next_avail, slots_in_flight = r->slots_in_flight;
 	bool avail_wrap = r->avail_wrap;
 	struct gathering g = {0};
 
+	if (q->walked_tsc != now_tsc)
+		q->walked = 0;
+	q->walked_tsc = now_tsc;
 	do {
 		if (!gather_buffer(q, &g, needed))
 			break;
@@ -256,7 +261,7 @@ static bool put_pieces(struct net_queue *q, const struct packet *p, uint64_t nee
 	return true;
 }
 
-static inline bool put_frame(struct net_queue *q, const struct packet *p)
+static inline bool put_frame(struct net_queue *q, const struct packet *p, uint64_t now_tsc)
 {
 	uint32_t needed = q->header_bytes + packet_bytes(p);
 	struct net_window *w = &q->window;
@@ -267,7 +272,7 @@ static inline bool put_frame(struct net_queue *q, const struct packet *p)
 		return false;
 	b = &w->buffers[w->next];
 	if (__builtin_expect(b->host == NULL || b->length < needed, 0))
-		return put_pieces(q, p, needed);
+		return put_pieces(q, p, needed, now_tsc);
 	write_piece(q, b->host, p);
 	used = (struct ring_used){.id = b->id, .slots = b->slots, .length = needed};
 	ring_advance(&q->ring, b->slots);
@@ -309,7 +314,7 @@ static bool sink_put(struct packet_sink *sink, const struct packet *p, uint64_t 
 	q = choose(net, p);
 	if (q == NULL)
 		return false;
-	if (!put_frame(q, p)) {
+	if (!put_frame(q, p, now_tsc)) {
 		NET_COUNT(q->accounts.no_buffer, 1);
 		return false;
 	}

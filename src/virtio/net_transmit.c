@@ -19,6 +19,7 @@ struct sent {
 	unsigned count;
 	uint64_t bytes, segments;
 	uint32_t malformed;
+	uint32_t walked; /* descriptors of chains that were expanded */
 };
 
 /* ---- the header ---- */
@@ -300,14 +301,22 @@ static void count_packet(struct sent *s, const struct packet *p)
 	s->segments += p->gso == PACKET_GSO_NONE ? 1 : net_segments(packet_bytes(p), net_gso_header_bytes(p), p->gso_size);
 }
 
+static inline bool may_take_more(const struct sent *s)
+{
+	return s->bytes < VIRTIO_NET_VISIT_BYTES_MAX && s->segments < VIRTIO_NET_VISIT_SEGMENTS_MAX &&
+	       s->walked < VIRTIO_NET_VISIT_WALK_MAX;
+}
+
 /* Takes as many of the chains as a visit may; how many. */
 static unsigned take_chains(struct net_queue *q, struct ring_chain *chains, unsigned count, struct ring_used *used, struct sent *s)
 {
 	unsigned slots = 0, i = 0;
 
-	for (; i < count && s->bytes < VIRTIO_NET_VISIT_BYTES_MAX; i++) {
+	for (; i < count && may_take_more(s); i++) {
 		struct packet *p = take_chain(q, &chains[i], s->count);
 
+		if (__builtin_expect(!chains[i].usual, 0))
+			s->walked += q->worker->segments.count;
 		if (__builtin_expect(p == NULL, 0)) {
 			if (q->ring.broken_why != NULL)
 				break;

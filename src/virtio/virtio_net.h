@@ -15,8 +15,10 @@
  * stops the queue.
  *
  * Receiving: with MRG_RXBUF a frame takes as many buffers as it needs (5.1.6.3.1), without it one that is large enough. No buffer:
- * put() is false, the sender's frame is dropped and counted at both ends, nothing waits. The queue of a frame: hash modulo the
- * enabled pairs (5.1.6.5.6.1: a flow stays on the queue pair on which it was last sent, where the guest sent on one).
+ * put() is false, the sender's frame is dropped and counted at both ends, nothing waits. So it is when more than
+ * VIRTIO_NET_VISIT_WALK_MAX descriptors would have to be walked through at one moment: it is a visit of the sender's that this takes. The
+ * queue of a frame: hash modulo the enabled pairs (5.1.6.5.6.1: a flow stays on the queue pair on which it was last sent, where the
+ * guest sent on one).
  *
  * The sink's offloads are those of the driver whose receive queues are filled, and change only when such a queue is taken in or
  * stopped: on the poller, between two passes of packets. put() is never called with a frame that needs more (asserted).
@@ -38,7 +40,9 @@ enum {
 	VIRTIO_NET_PAIRS_MAX = DEVICE_QUEUES_MAX / 2,
 	VIRTIO_NET_CONFIG_BYTES = 24,
 	VIRTIO_NET_VISIT_PACKETS_MAX = 32,	/* frames in one visit of a transmit queue */
-	VIRTIO_NET_VISIT_BYTES_MAX = 256 << 10, /* or the frame that crosses this */
+	VIRTIO_NET_VISIT_BYTES_MAX = 256 << 10, /* or the frame that crosses this, */
+	VIRTIO_NET_VISIT_SEGMENTS_MAX = 1024,	/* or this number of frames that GSO frames stand for: each may have to be made, */
+	VIRTIO_NET_VISIT_WALK_MAX = 4096,	/* or of descriptors that are walked through because of their shape */
 };
 
 struct virtio_net_config {
@@ -74,7 +78,8 @@ struct packet_sink *virtio_net_sink(struct virtio_net *net);
 int virtio_net_queue_start(struct virtio_net *net, struct virtio_worker *worker, unsigned index, const struct device_state *state,
 			   const struct guest_memory *memory, int call_fd, uint64_t now_tsc, struct net_queue **out);
 bool net_queue_transmits(const struct net_queue *queue);
-/* (poller) Transmit: reads, hands over, gives back, calls the guest. */
+/* (poller) Transmit: reads, hands over, gives back, calls the guest. What is taken is bounded by VIRTIO_NET_VISIT_...: as many
+ * frames, or the one that crosses another of the bounds. */
 struct visit net_queue_visit(struct net_queue *queue, uint64_t now_tsc);
 bool net_queue_arm(struct net_queue *queue); /* (poller) as virtqueue_arm(); a receive queue never has work of its own */
 void net_queue_disarm(struct net_queue *queue);

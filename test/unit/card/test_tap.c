@@ -208,6 +208,23 @@ static void test_a_visit_is_bounded_by_bytes(void **state)
 	assert_false(v.more);
 }
 
+static void test_a_visit_is_bounded_by_what_gso_frames_stand_for(void **state)
+{
+	const struct virtio_net_header h = {
+		.flags = VNET_HEADER_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = 1, .csum_start = 34, .csum_offset = 16};
+	struct rig *rig = *state;
+	struct visit v;
+
+	for (unsigned i = 0; i < 3; i++)
+		send_frame(rig, h, 800);
+	v = visit(rig);
+	assert_int_equal(v.started, 2); /* the second crosses TAP_VISIT_SEGMENTS_MAX */
+	assert_true(v.more);
+	v = visit(rig);
+	assert_int_equal(v.started, 1);
+	assert_false(v.more);
+}
+
 static void test_an_interface_that_is_gone_breaks_it(void **state)
 {
 	struct rig *rig = *state;
@@ -313,6 +330,7 @@ int main(void)
 		TEST(test_a_header_that_contradicts_its_frame_is_counted_and_dropped),
 		TEST(test_a_visit_is_bounded_by_frames),
 		TEST(test_a_visit_is_bounded_by_bytes),
+		TEST(test_a_visit_is_bounded_by_what_gso_frames_stand_for),
 		TEST(test_an_interface_that_is_gone_breaks_it),
 		TEST(test_put_gathers_head_and_tail),
 		TEST(test_put_says_what_is_to_be_done),

@@ -538,6 +538,37 @@ static void test_a_visit_is_bounded(void **state)
 	net_close(n);
 }
 
+/* Small frames that stand for many, and tables with many descriptors for little: the one that crosses a bound is the visit's last. */
+static void test_a_visit_is_bounded_in_work(void **state)
+{
+	static uint8_t frame[54 + 700];
+	static const struct guest_kind kind = {.size = 64, .indirect = true};
+	struct virtio_net_header h = tso(VNET_GSO_TCPV4);
+	struct buffer pieces[128];
+	struct visit v;
+
+	(void)state;
+	net_open(n, &kind, NET_ALL);
+	h.gso_size = 1;
+	frame[34 + 12] = 5 << 4;
+	for (unsigned i = 0; i < 8; i++)
+		net_send(n, TX0, FRAME_AT + i * 1024, &h, frame, sizeof(frame));
+	v = net_queue_visit(n->queues[TX0], ++n->now);
+	assert_int_equal(v.started, VIRTIO_NET_VISIT_SEGMENTS_MAX / 700 + 1);
+	assert_true(v.more);
+	assert_int_equal(net_serve(n, TX0), 8 - VIRTIO_NET_VISIT_SEGMENTS_MAX / 700 - 1);
+	for (unsigned j = 0; j < 128; j++)
+		pieces[j] = (struct buffer){.addr = FRAME_AT + j, .length = j < 76 ? 1 : 0};
+	for (unsigned i = 0; i < 40; i++)
+		guest_put(tx, pieces, 128);
+	v = net_queue_visit(n->queues[TX0], ++n->now);
+	assert_int_equal(v.started, VIRTIO_NET_VISIT_WALK_MAX / 128);
+	assert_true(v.more);
+	assert_int_equal(net_serve(n, TX0), 40 - VIRTIO_NET_VISIT_WALK_MAX / 128);
+	assert_null(n->broken_why);
+	net_close(n);
+}
+
 static void test_calls_and_kicks(void **state)
 {
 	uint8_t frame[64] = {0};
@@ -659,6 +690,7 @@ int main(void)
 		cmocka_unit_test(test_packed_rings_that_break),
 		cmocka_unit_test(test_good_before_the_break),
 		cmocka_unit_test(test_a_visit_is_bounded),
+		cmocka_unit_test(test_a_visit_is_bounded_in_work),
 		cmocka_unit_test(test_calls_and_kicks),
 		cmocka_unit_test(test_waits_add_up),
 		cmocka_unit_test(test_memory_taken_away),
