@@ -277,7 +277,16 @@ class Case(unittest.TestCase):
         return self.wire(Ether(src=ROUTER_MAC, dst=WIRE_MAC) / IP(**dict(dict(src=source, dst=to, ttl=57), **fields)) / upper)
 
     def advance(self, seconds):
-        return self.bench.answer(f"advance {int(seconds * 1000)}")
+        """Time passes, in which the neighbours on the wire answer when they are asked."""
+        logs, left = [], int(seconds * 1000)
+        while left > 0:
+            step = min(left, 20000)
+            logs += self.bench.answer(f"advance {step}").logs
+            left -= step
+            if self.options:
+                self.learn(HOST_IP, HOST_MAC)
+                self.learn(ROUTER_IP, ROUTER_MAC)
+        return logs
 
     def counters(self, name=""):
         line = self.bench.do(f"counters {name}".rstrip())[-1]
@@ -354,7 +363,8 @@ class Case(unittest.TestCase):
         return self.go(source, to, ICMPv6EchoReply(id=number) if v6 else ICMP(type=0, id=number), v6, **fields)
 
     def tcp(self, source, to, sport, dport, flags, seq=0, ack=0, data=b"", window=65535, options=(), v6=False):
-        upper = TCP(sport=sport, dport=dport, flags=flags, seq=seq, ack=ack, window=window, options=list(options))
+        upper = TCP(sport=sport, dport=dport, flags=flags, seq=seq & 0xffffffff, ack=ack & 0xffffffff, window=window,
+                    options=list(options))
         return self.go(source, to, upper / Raw(data) if data else upper, v6)
 
     def connect(self, source, to, sport=40000, dport=80, v6=False):
