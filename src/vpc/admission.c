@@ -150,7 +150,7 @@ enum drop_reason lane_admit(struct vpc *vpc, struct lane *lane, const struct flo
 	if (index == FLOW_NONE)
 		return begin(vpc, lane, key, hash);
 	f = flow_at(vpc->flows, index);
-	if (f->incarnation != e->incarnation ||
+	if (f->incarnation != e->incarnation || f->key.zone != e->slot ||
 	    (f->state == FLOW_CLOSED && !lane->packet->layers.icmp_error && flow_is_reopened(f, lane->packet))) {
 		forget(vpc, index);
 		return begin(vpc, lane, key, hash);

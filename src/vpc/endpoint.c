@@ -155,9 +155,12 @@ void endpoint_forget_flow(struct vpc *vpc, struct flow *f)
 {
 	struct endpoint *e = f->key.zone < vpc->endpoint_count ? vpc->endpoints[f->key.zone] : NULL;
 
+	if (e == NULL)
+		return;
+	endpoint_refresh(e); /* not always the one whose packet it is */
 	if (UNLIKELY(f->offload_wire != 0))
 		offload_forget(vpc, f);
-	if (e == NULL || e->incarnation != f->incarnation)
+	if (e->incarnation != f->incarnation)
 		return;
 	if (e->log != NULL)
 		flow_log_flow(e, f, true);

@@ -19,10 +19,12 @@ static void count_packet(struct lane *lane)
 	counter_add(&of_endpoint->bytes, bytes);
 }
 
-/* It belongs to the endpoint as it is now, and is not a connection that is over and begun again. */
+/* It belongs to the endpoint as it is now (a public address may be another NAT gateway's by now), and is not a connection that is over
+ * and begun again. */
 static bool flow_current(const struct flow *f, const struct lane *lane)
 {
 	return LIKELY(f->generation == lane->endpoint->generation) && LIKELY(f->incarnation == lane->endpoint->incarnation) &&
+	       LIKELY(f->key.zone == lane->endpoint->slot) &&
 	       (LIKELY(f->state != FLOW_CLOSED) || lane->packet->layers.icmp_error || !flow_is_reopened(f, lane->packet));
 }
 

@@ -109,6 +109,8 @@ static void take_counters(struct vpc *vpc, struct endpoint *e, struct flow *f)
 	if (fresh.packets == 0)
 		return;
 	f->offload_counted = total;
+	if (f->incarnation != e->incarnation)
+		return; /* its endpoint has gone, and another has the slot */
 	f->counters_out.packets += fresh.packets;
 	f->counters_out.bytes += fresh.bytes;
 	f->seen_ms = vpc->now_ms;

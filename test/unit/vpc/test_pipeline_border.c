@@ -290,6 +290,70 @@ static void test_nat_echo(void **state)
 	assert_true(frame_right(rig_wire_last(rig)->bytes));
 }
 
+/* Another tenant's NAT gateway "m", and an ENI "z" behind it with p's very address. */
+static void add_tenant(struct pipeline_rig *rig, const char *eni)
+{
+	struct net_spec vpc = spec_vpc("w", 5000, "10.0.0.0/16", NULL), table = spec_route_table("wt", "w");
+	struct net_spec subnet = spec_subnet("ws", "w", "10.0.3.0/24", NULL), z = spec_eni("z", "ws", 13, "10.0.3.13", NULL);
+	struct net_spec nat = spec_nat("m", "ws", 5, "10.0.3.5"), v = spec_vpc("v", RIG_VNI, "10.0.0.0/16", "fd00:1::/64");
+
+	v.vpc.log_traffic = FLOW_LOG_ALL;
+	v.vpc.log_interval_s = 60;
+	spec_route(&table, "0.0.0.0/0", ROUTE_INTERNET, NULL);
+	subnet.subnet.has_route_table = true;
+	subnet.subnet.route_table = rig_id(NET_ROUTE_TABLE, "wt");
+	rig_begin(&rig->model);
+	rig_put(&rig->model, &v);
+	rig_put(&rig->model, &vpc);
+	rig_put(&rig->model, &table);
+	rig_put(&rig->model, &subnet);
+	rig_put(&rig->model, &nat);
+	if (eni != NULL)
+		rig_put(&rig->model, &z);
+	rig_apply(rig);
+	if (eni != NULL)
+		rig_guest(rig, eni);
+	rig_advance(rig, 1);
+}
+
+/* A public address that another NAT gateway gets comes without the flows of the one before. */
+static void public_address_changes_hands(struct pipeline_rig *rig, const char *eni)
+{
+	struct net_spec eip = spec_eip("eip-n", "198.51.100.5", NET_NAT, "m", NULL);
+	struct words back = {
+		.source = OUTSIDE, .destination = "198.51.100.5", .protocol = IPPROTO_UDP, .source_port = 53, .payload_bytes = 3};
+
+	add_tenant(rig, eni);
+	assert_int_equal(rig_send(rig, "p", &p_out), DROP_NONE);
+	back.destination_port = nat_port_of(rig);
+	rig_clear(rig);
+	rig_begin(&rig->model);
+	rig_put(&rig->model, &eip);
+	rig_apply(rig);
+	assert_int_equal(rig_wire(rig, &back), DROP_NOT_OURS);
+	assert_int_equal(rig_counters(rig, NET_NAT, "m")->drops[DROP_NOT_OURS], 1);
+	assert_int_equal(rig_counters(rig, NET_NAT, "m")->flows, 0);
+	assert_int_equal(rig_counters(rig, NET_NAT, "n")->flows, 0);
+	assert_int_equal(rig_got(rig, "p"), 0);
+	if (eni != NULL)
+		assert_int_equal(rig_got(rig, eni), 0);
+}
+
+static void test_public_address_changes_hands(void **state)
+{
+	public_address_changes_hands(*state, "z");
+}
+
+/* What the flow's own gateway logs is logged by what it is called now. */
+static void test_public_address_leaves_nobody(void **state)
+{
+	struct pipeline_rig *rig = *state;
+
+	public_address_changes_hands(rig, NULL);
+	assert_int_equal(rig->log_count, 1);
+	assert_memory_equal(rig->log[0], "2 v n 10.0.3.13 ", 16);
+}
+
 static void test_nat_ports_exhausted(void **state)
 {
 	struct pipeline_rig *rig = *state;
@@ -512,6 +576,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_turns_round, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_nat, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_nat_echo, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_public_address_changes_hands, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_public_address_leaves_nobody, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_nat_ports_exhausted, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_icmp_errors_inside_nat, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_icmp_errors_elastic_ip, open_rig, close_rig),
