@@ -31,7 +31,8 @@ static inline void account_advance(struct account *a, uint64_t now_tsc)
 
 static inline void account_arrive(struct account *a, uint64_t now_tsc, uint32_t count)
 {
-	account_advance(a, now_tsc);
+	if (now_tsc != a->changed_tsc) /* in a batch it does not move */
+		account_advance(a, now_tsc);
 	ACCOUNT_SET(a->arrivals, a->arrivals + count);
 }
 

@@ -73,20 +73,14 @@ static bool append(struct rte_mempool *pool, struct rte_mbuf *m, struct rte_mbuf
 	return true;
 }
 
-struct rte_mbuf *mbuf_from_packet(struct rte_mempool *pool, const struct packet *p)
+bool mbuf_fill(struct rte_mempool *pool, struct rte_mbuf *m, const struct packet *p)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool), *last = m;
-	bool whole;
+	struct rte_mbuf *last = m;
+	bool whole = append(pool, m, &last, p->head, p->head_bytes);
 
-	if (m == NULL)
-		return NULL;
-	whole = append(pool, m, &last, p->head, p->head_bytes);
 	for (unsigned i = 0; i < p->tail_count && whole; i++)
 		whole = append(pool, m, &last, p->tail[i].iov_base, p->tail[i].iov_len);
-	if (whole)
-		return m;
-	rte_pktmbuf_free(m);
-	return NULL;
+	return whole;
 }
 
 static uint64_t outer_flags(const struct packet *p, bool v6, uint32_t ip_bytes)

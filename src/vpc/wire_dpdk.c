@@ -91,14 +91,25 @@ static void send_batch(struct wire_dpdk *w, uint64_t now_tsc)
 	w->transmit_count = 0;
 }
 
+/* Empty buffers come a batch at a time. NULL: there are none. */
+static struct rte_mbuf *spare_take(struct wire_dpdk *w)
+{
+	if (w->spare_count == 0) {
+		register_poller(w);
+		if (rte_pktmbuf_alloc_bulk(w->pool, w->spares, WIRE_BATCH) != 0)
+			return rte_pktmbuf_alloc(w->pool);
+		w->spare_count = WIRE_BATCH;
+	}
+	return w->spares[--w->spare_count];
+}
+
 static bool wire_put(struct packet_sink *sink, const struct packet *p, uint64_t now_tsc)
 {
 	struct wire_dpdk *w = wire_of_sink(sink);
-	struct rte_mbuf *m;
+	struct rte_mbuf *m = p->gso != PACKET_GSO_NONE || packet_bytes(p) <= sink->frame_bytes_max ? spare_take(w) : NULL;
 
-	register_poller(w);
-	m = p->gso != PACKET_GSO_NONE || packet_bytes(p) <= sink->frame_bytes_max ? mbuf_from_packet(w->pool, p) : NULL;
-	if (m == NULL) {
+	if (m == NULL || !mbuf_fill(w->pool, m, p)) {
+		rte_pktmbuf_free(m);
 		count(&w->wire.counters.full, 1);
 		return false;
 	}

@@ -28,6 +28,8 @@ struct wire_dpdk {
 	int wait_fd;
 	bool started, registration_failed;
 	struct rte_mempool *pool;
+	unsigned spare_count;
+	struct rte_mbuf *spares[WIRE_BATCH]; /* empty, for what is put next */
 	/* Put, not sent yet. */
 	unsigned transmit_count;
 	uint64_t transmit_tsc; /* when the first of them was put */
