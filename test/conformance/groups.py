@@ -173,9 +173,10 @@ class Rules(Case):
         self.stays_out(self.udp("b", "a", 1, 80))
 
     def test_no_group(self):
-        """An ENI without any is not filtered."""
+        """Nothing passes an ENI that is in none."""
         self.put("eni", "a", security_groups=[])
-        self.passes(self.udp("b", "a"))
+        self.stays_out(self.udp("b", "a"))
+        self.drops(self.udp("a", "b"), "a", "security_group_out")
 
     def test_rules_that_cannot_hold(self):
         """A rule that could never match as it is written is refused, rather than silently no rule."""
