@@ -106,7 +106,7 @@ static void put(struct model_change *change, struct net_spec *spec)
 		die("put");
 }
 
-static struct net_spec eni_spec(uint8_t n, bool group, bool remote)
+static struct net_spec eni_spec(uint8_t n, bool remote)
 {
 	struct net_spec s = {.kind = NET_ENI, .id = id_of(NET_ENI, n)};
 
@@ -115,7 +115,7 @@ static struct net_spec eni_spec(uint8_t n, bool group, bool remote)
 	s.eni.mac = (struct mac){{2, 0, 0, 0, 0, n}};
 	s.eni.address_count = 1;
 	s.eni.addresses[0] = net_address_v4(htonl(0x0a000100u + 10 + n));
-	s.eni.group_count = group;
+	s.eni.group_count = 1;
 	s.eni.groups[0] = id_of(NET_GROUP, 0);
 	s.eni.remote = remote;
 	s.eni.host = id_of(NET_HOST, 0);
@@ -124,7 +124,7 @@ static struct net_spec eni_spec(uint8_t n, bool group, bool remote)
 	return s;
 }
 
-static void set_policy(struct bench *b, bool group)
+static void set_policy(struct bench *b)
 {
 	struct net_spec host = {.kind = NET_HOST, .id = id_of(NET_HOST, 0), .name = "other"};
 	struct net_spec vpc = {.kind = NET_VPC, .id = id_of(NET_VPC, 0), .name = "v"};
@@ -153,7 +153,7 @@ static void set_policy(struct bench *b, bool group)
 	put(change, &rules);
 	put(change, &subnet);
 	for (uint8_t n = 0; n < 3; n++) {
-		struct net_spec eni = eni_spec(n, group, n == 2);
+		struct net_spec eni = eni_spec(n, n == 2);
 
 		put(change, &eni);
 	}
@@ -267,7 +267,7 @@ static void print_stages(struct bench *b, const struct vpc_counters *before)
 		printf(" %s %.0f", names[i], (double)(after->stage_ticks[i] - before->stage_ticks[i]) / (double)packets);
 }
 
-static void run_case(struct bench *b, const char *name, enum mode mode, uint32_t flows, unsigned batch, bool group)
+static void run_case(struct bench *b, const char *name, enum mode mode, uint32_t flows, unsigned batch)
 {
 	static double samples[SAMPLES_MAX];
 	struct packet_input *input;
@@ -279,7 +279,6 @@ static void run_case(struct bench *b, const char *name, enum mode mode, uint32_t
 	snprintf(title, sizeof(title), "%s %u batch %u", name, flows, batch);
 	if (b->only != NULL && strstr(title, b->only) == NULL)
 		return;
-	set_policy(b, group);
 	input = mode == MODE_IN ? vpc_wire_input(b->vpc, 0) : b->inputs[0];
 	warm_up(b, input, flows, mode);
 	before = *vpc_counters(b->vpc);
@@ -335,17 +334,16 @@ int main(int argc, char **argv)
 	b->wire.config.address = (struct net_prefix){address("192.0.2.1"), 96 + 24};
 	if (model_create(&b->model, NULL) != 0 || vpc_create(&b->vpc, &config) != 0 || vpc_add_wire(b->vpc, &b->wire) != 0)
 		die("no memory");
-	set_policy(b, true);
+	set_policy(b);
 	learn_host(b);
-	run_case(b, "out, no group", MODE_OUT, 1024, 32, false);
 	for (unsigned i = 0; i < 4; i++)
-		run_case(b, "out, group", MODE_OUT, flows[i], 32, true);
-	run_case(b, "out, group", MODE_OUT, 1024, 1, true);
-	run_case(b, "in, group", MODE_IN, 1024, 32, true);
-	run_case(b, "in, group", MODE_IN, 100000, 32, true);
-	run_case(b, "between two ENIs, group", MODE_LOCAL, 1024, 32, true);
-	run_case(b, "between two ENIs, group", MODE_LOCAL, 100000, 32, true);
-	run_case(b, "new flows (SYN), group", MODE_SYN, 0, 32, true);
+		run_case(b, "out, group", MODE_OUT, flows[i], 32);
+	run_case(b, "out, group", MODE_OUT, 1024, 1);
+	run_case(b, "in, group", MODE_IN, 1024, 32);
+	run_case(b, "in, group", MODE_IN, 100000, 32);
+	run_case(b, "between two ENIs, group", MODE_LOCAL, 1024, 32);
+	run_case(b, "between two ENIs, group", MODE_LOCAL, 100000, 32);
+	run_case(b, "new flows (SYN), group", MODE_SYN, 0, 32);
 	vpc_free(b->vpc);
 	model_free(b->model);
 	return EXIT_SUCCESS;

@@ -4,7 +4,7 @@
  *
  * Network ACLs are stateless, as AWS has them: each direction is judged for itself, with its own destination port, and both
  * verdicts are kept with the flow. They guard the border of a subnet: nothing that stays inside is shown to them. Security groups
- * judge who begins; what answers passes. An ENI without any group is not filtered by groups.
+ * judge who begins; what answers passes. Nothing passes an ENI that is in no group.
  */
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -130,10 +130,10 @@ static bool groups_allow(const struct decide_query *q, const struct policy_mappi
 		return true;
 	}
 	if (trace != NULL && e->group_count == 0)
-		trace_add(trace, "security-group", "pass", "%s has none", e->name);
+		trace_add(trace, "security-group", "deny", "%s is in none, so nothing may pass", e->name);
 	else if (trace != NULL)
 		trace_add(trace, "security-group", "deny", "no %s rule of its %u groups allows it", which, e->group_count);
-	return e->group_count == 0;
+	return false;
 }
 
 /* ---- where it goes ---- */

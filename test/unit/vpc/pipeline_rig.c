@@ -24,15 +24,23 @@ struct mac rig_gateway_mac(void)
 
 /* ---- the world ---- */
 
-static void put_rules(struct model_rig *m)
+struct net_spec rig_open_group(const char *name, const char *vpc)
 {
-	struct net_spec open = spec_group("open", "v"), shut = spec_group("shut", "v");
+	struct net_spec open = spec_group(name, vpc);
 
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		spec_rule(&open, true, NET_PROTOCOL_ANY, 0, 65535, v6 ? "::/0" : "0.0.0.0/0");
 		spec_rule(&open, false, NET_PROTOCOL_ANY, 0, 65535, v6 ? "::/0" : "0.0.0.0/0");
-		spec_rule(&shut, true, NET_PROTOCOL_ANY, 0, 65535, v6 ? "::/0" : "0.0.0.0/0");
 	}
+	return open;
+}
+
+static void put_rules(struct model_rig *m)
+{
+	struct net_spec open = rig_open_group("open", "v"), shut = spec_group("shut", "v");
+
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		spec_rule(&shut, true, NET_PROTOCOL_ANY, 0, 65535, v6 ? "::/0" : "0.0.0.0/0");
 	rig_put(m, &open);
 	rig_put(m, &shut);
 }

@@ -59,13 +59,13 @@ static void test_answers_pass(void **state)
 	assert_int_equal(rig_got(rig, "a"), 1);
 }
 
-static void test_no_groups_no_filter(void **state)
+static void test_no_groups_nothing_passes(void **state)
 {
 	struct pipeline_rig *rig = *state;
 
 	change_groups(rig, "a", NULL);
-	assert_int_equal(rig_send(rig, "c", &ca), DROP_NONE);
-	assert_int_equal(rig_send(rig, "a", &ac), DROP_NONE);
+	assert_int_equal(rig_send(rig, "c", &ca), DROP_GROUP_IN);
+	assert_int_equal(rig_send(rig, "a", &ac), DROP_GROUP_OUT);
 }
 
 static void test_group_out_is_refused(void **state)
@@ -262,17 +262,19 @@ static void test_peering(void **state)
 	struct net_spec vpc = spec_vpc("w", 5000, "10.9.0.0/16", NULL), subnet = spec_subnet("ws", "w", "10.9.1.0/24", NULL);
 	struct net_spec table = spec_route_table("public", "v"), back = spec_route_table("wt", "w");
 	struct net_spec eni = spec_eni("x", "ws", 40, "10.9.1.40", NULL), far = spec_eni("y", "ws", 41, "10.9.1.41", NULL);
-	struct net_spec peering = spec_peering("vw", "v", "w");
+	struct net_spec peering = spec_peering("vw", "v", "w"), open = rig_open_group("wide", "w");
 	struct words w = {.source = "10.0.1.10", .destination = "10.9.1.40", .protocol = IPPROTO_UDP, .source_port = 7};
 	struct words answer = {.source = "10.9.1.40", .destination = "10.0.1.10", .protocol = IPPROTO_UDP, .destination_port = 7};
 
 	subnet.subnet.has_route_table = true;
 	subnet.subnet.route_table = rig_id(NET_ROUTE_TABLE, "wt");
 	spec_eni_remote(&far, "other");
+	spec_eni_group(&eni, "wide");
 	spec_route(&table, "10.9.0.0/16", ROUTE_PEERING, "vw");
 	spec_route(&back, "10.0.0.0/16", ROUTE_PEERING, "vw");
 	rig_begin(&rig->model);
 	rig_put(&rig->model, &vpc);
+	rig_put(&rig->model, &open);
 	rig_put(&rig->model, &peering);
 	rig_put(&rig->model, &back);
 	rig_put(&rig->model, &table);
@@ -346,7 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_answers_pass, open_rig, close_rig),
-		cmocka_unit_test_setup_teardown(test_no_groups_no_filter, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_no_groups_nothing_passes, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_group_out_is_refused, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_rule_by_group, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_revalidated, open_rig, close_rig),

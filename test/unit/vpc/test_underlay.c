@@ -314,7 +314,7 @@ static void test_ipv6_underlay(void **state)
 {
 	struct pipeline_rig *rig = *state;
 	struct net_spec host = spec_host("six", "2001:db8::2"), v = spec_vpc("g", 7000, "10.7.0.0/16", NULL);
-	struct net_spec subnet = spec_subnet("gs", "g", "10.7.0.0/24", NULL);
+	struct net_spec subnet = spec_subnet("gs", "g", "10.7.0.0/24", NULL), open = rig_open_group("wide", "g");
 	struct net_spec x = spec_eni("x", "gs", 50, "10.7.0.50", NULL), y = spec_eni("y", "gs", 51, "10.7.0.51", NULL);
 	struct words w = {.source = "10.7.0.50",
 			  .destination = "10.7.0.51",
@@ -338,12 +338,14 @@ static void test_ipv6_underlay(void **state)
 	const uint8_t *f;
 
 	v.vpc.tunnel = TUNNEL_GENEVE;
+	spec_eni_group(&x, "wide");
 	spec_eni_remote(&y, "six");
 	assert_int_equal(vpc_add_wire(rig->vpc, &wire->wire), 0);
 	fake_wire_forget(wire);
 	rig_begin(&rig->model);
 	rig_put(&rig->model, &host);
 	rig_put(&rig->model, &v);
+	rig_put(&rig->model, &open);
 	rig_put(&rig->model, &subnet);
 	rig_put(&rig->model, &x);
 	rig_put(&rig->model, &y);
