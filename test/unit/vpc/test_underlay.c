@@ -323,7 +323,7 @@ static void test_ipv6_underlay(void **state)
 			  .dont_fragment = true};
 	struct fake_wire *wire = fake_wire_open("address=2001:db8::1/64;device=fake", 1);
 	struct net_address target = rig_address("2001:db8::2");
-	uint8_t body[24] = {0}, frame[128], *end = frame;
+	uint8_t body[24] = {[16] = 2, 1}, frame[128], *end = frame;
 	struct words answer = {.source = "2001:db8::2",
 			       .destination = "2001:db8::1",
 			       .from = stranger_mac,
@@ -360,8 +360,6 @@ static void test_ipv6_underlay(void **state)
 	rig_guest(rig, "x");
 	assert_int_equal(rig_send(rig, "x", &w), DROP_NO_HOST);
 	memcpy(body, target.bytes, 16);
-	body[16] = 2;
-	body[17] = 1;
 	memcpy(body + 18, stranger_mac.bytes, 6);
 	end += words_frame(&answer, frame);
 	rig_packet_make(&r, frame, (uint32_t)(end - frame), PACKET_HEAD_MIN_BYTES, 0);
