@@ -69,8 +69,8 @@ def stop(process):
 
 
 class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=PATIENCE_S)
+    def __init__(self, path, patience_s):
+        super().__init__("localhost", timeout=patience_s)
         self.path = path
 
     def connect(self):
@@ -138,8 +138,8 @@ class Outboard:
         stop(self.process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def request(self, method, path, body=None):
-        connection = Connection(self.api)
+    def request(self, method, path, body=None, patience_s=PATIENCE_S):
+        connection = Connection(self.api, patience_s)
         connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
         response = connection.getresponse()
         data = json.loads(response.read() or b"null")

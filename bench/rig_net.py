@@ -32,7 +32,7 @@ class Card(rig.Outboard):
         super().__init__(f"wire = address={WIRE}/24;gateway=192.0.2.254;gateway-mac={REMOTE_MAC};device=net_null0,no-rx=1", *lines)
 
     def load(self, objects):
-        self.request("POST", "/v1/vpc-load", objects)
+        self.request("POST", "/v1/vpc-load", objects, 4 * rig.PATIENCE_S)
 
     def attach(self, eni):
         """Returns its socket."""
