@@ -3,7 +3,8 @@
  * nobody reads for CAPTURE_IDLE_S ends, so that a client which is gone leaves nothing behind.
  *
  * A capture is the pipeline's, on the poller; `capture` and what it fills belong to the poller while `busy`. A change of the policy that
- * takes the ENI off its slot ends the capture on the poller at that moment (network.c): nobody reads what a successor receives.
+ * takes the ENI off its slot ends the capture on the poller at that moment (network.c): nobody reads what a successor receives. Such a
+ * change holds it until the poller has answered, even if whoever reads it lets go of it meanwhile.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ struct net_capture {
 	struct message message;
 	int64_t request_id;
 	bool busy;
+	unsigned held; /* by changes under way */
+	bool gone;     /* and nobody else's any more */
 	int error;
 	uint64_t read_ns;
 	size_t size;
@@ -44,7 +47,9 @@ static void capture_free(struct net_capture *c)
 {
 	list_del(&c->link);
 	c->network->capture_count--;
-	free(c);
+	c->gone = true;
+	if (c->held == 0)
+		free(c);
 }
 
 static void post(struct net_capture *c, void (*run)(struct message *message), int64_t request_id)
@@ -231,10 +236,19 @@ unsigned net_capture_ends(struct network *n, const struct policy *next, struct n
 		struct net_capture *c = list_entry(node, struct net_capture, link);
 		const struct policy_endpoint *endpoint = policy_endpoint_find(next, &c->eni);
 
-		if (endpoint == NULL || endpoint->slot != c->slot)
-			ends[count++] = c;
+		if (endpoint != NULL && endpoint->slot == c->slot)
+			continue;
+		c->held++;
+		ends[count++] = c;
 	}
 	return count;
+}
+
+void net_capture_release(struct net_capture *const *ends, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (--ends[i]->held == 0 && ends[i]->gone)
+			free(ends[i]);
 }
 
 void net_capture_end_all(struct net_capture *const *ends, unsigned count)

@@ -14,8 +14,9 @@ void net_capture_tick(struct network *network);			       /* once a second: ends 
 void net_capture_close(struct network *network);		       /* the poller is gone */
 
 /* For network.c: captures whose ENI leaves its slot with a change of the policy; room for NET_CAPTURES_MAX. They are ended on the
- * poller before it takes the policy, by net_capture_end_all(), and freed by their next use. */
+ * poller before it takes the policy, by net_capture_end_all(), released when it has answered, and freed by their next use. */
 unsigned net_capture_ends(struct network *network, const struct policy *next, struct net_capture **ends);
 void net_capture_end_all(struct net_capture *const *ends, unsigned count);
+void net_capture_release(struct net_capture *const *ends, unsigned count);
 
 #endif

@@ -41,10 +41,6 @@ static int apply_all(struct request *r, struct model_change *change, struct uuid
 	int rc = json_is_true(json_object_get(r->body, "reset")) ? model_change_reset(change) : 0;
 	size_t i;
 
-	if (!json_is_array(changes)) {
-		snprintf(r->error, sizeof(r->error), "field \"changes\" must be a list");
-		return -EINVAL;
-	}
 	for (i = 0; rc == 0 && i < json_array_size(changes); i++) {
 		item = json_array_get(changes, i);
 		rc = apply_one(r, change, item, culprit);
@@ -59,6 +55,11 @@ static void do_apply(struct request *r)
 	struct model_change *change;
 	int rc;
 
+	if (!json_is_array(json_object_get(r->body, "changes"))) {
+		snprintf(r->error, sizeof(r->error), "field \"changes\" must be a list");
+		request_refuse(r, "bad_request");
+		return;
+	}
 	if (n->vpc == NULL && json_array_size(json_object_get(r->body, "changes")) == 0) {
 		commands_reply(r->card, r->id, NULL); /* nothing of nothing: no network is opened for that */
 		return;

@@ -170,6 +170,7 @@ static void committed(struct message *message)
 {
 	struct commit *c = container_of(message, struct commit, message);
 
+	net_capture_release(c->ends, c->end_count);
 	model_release(c->network->model, c->old);
 	commands_reply(c->network->card, c->request_id, NULL);
 	free(c);
