@@ -29,6 +29,7 @@ void guest_send(struct endpoint *e, const struct packet *p)
 	} else if (sink_put(e->vpc, e->sink, p)) {
 		counter_add(&e->counters.in.packets, 1);
 		counter_add(&e->counters.in.bytes, packet_bytes(p));
+		e->own_packets++;
 	} else {
 		counter_add(&e->counters.drops[DROP_NO_BUFFER], 1);
 	}

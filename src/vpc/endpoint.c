@@ -92,6 +92,7 @@ static void begin_anew(struct endpoint *e)
 	uuid_format(&e->id, e->id_text);
 	e->incarnation++;
 	memset(&e->counters, 0, sizeof(e->counters));
+	e->own_packets = 0;
 	memset(&e->allowances, 0xff, sizeof(e->allowances)); /* none is like this: they will be set */
 	e->announced_count = 0;
 	flow_log_free(e);

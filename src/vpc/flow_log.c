@@ -5,7 +5,8 @@
  *
  * The account is the VPC's name, the interface the endpoint's. Accepted traffic is counted in the flows themselves and read by the
  * sweep; what was refused has no flow, and is gathered here by 5-tuple, REJECTS_MAX of an endpoint and interval. What finds no room
- * there is not forgotten silently: the interval ends with a SKIPDATA line. One without traffic ends with a NODATA line.
+ * there is not forgotten silently: the interval ends with a SKIPDATA line. One without traffic ends with a NODATA line; a flow's own
+ * line may come later, as flows have intervals of their own, so that not all lines of a card come at once.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -26,8 +27,9 @@ struct reject {
 
 struct flow_log {
 	uint32_t interval_ms, began_ms;
-	uint8_t traffic;     /* enum flow_log_traffic */
-	bool lines, skipped; /* in this interval */
+	uint8_t traffic;	 /* enum flow_log_traffic */
+	bool skipped;		 /* in this interval */
+	uint64_t carried_before; /* it began with */
 	uint32_t reject_count;
 	struct reject rejects[REJECTS_MAX];
 };
@@ -38,6 +40,12 @@ void flow_log_free(struct endpoint *e)
 		e->vpc->logs--;
 	free(e->log);
 	e->log = NULL;
+}
+
+/* Packets of flows, ever. */
+static uint64_t carried(const struct endpoint *e)
+{
+	return e->counters.in.packets + e->counters.out.packets - e->own_packets;
 }
 
 void flow_log_renew(struct endpoint *e)
@@ -53,6 +61,7 @@ void flow_log_renew(struct endpoint *e)
 		if (e->log == NULL)
 			return; /* traffic goes on unlogged rather than not at all */
 		e->log->began_ms = e->vpc->now_ms;
+		e->log->carried_before = carried(e);
 		e->vpc->logs++;
 	}
 	e->log->traffic = v->log_traffic;
@@ -73,7 +82,6 @@ static void emit(struct endpoint *e, const char *middle, uint32_t first_ms, uint
 
 	snprintf(line, sizeof(line), "2 %s %s %s %llu %llu %s", e->network->name, e->policy->name, middle,
 		 (unsigned long long)wall_s(e, first_ms), (unsigned long long)wall_s(e, last_ms), end);
-	e->log->lines = true;
 	e->vpc->config.flow_log(e->vpc->config.context, e->policy, line);
 }
 
@@ -88,10 +96,17 @@ static void emit_traffic(struct endpoint *e, const struct reject *t, const char 
 	emit(e, middle, t->first_ms, t->last_ms, action);
 }
 
+static bool is_icmp(uint8_t protocol) /* has no ports: what we have in their place is 0 in a log */
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
 static void emit_direction(struct endpoint *e, const struct flow *f, bool out, const struct flow_counters *c)
 {
-	bool icmp = f->key.protocol == IPPROTO_ICMP || f->key.protocol == IPPROTO_ICMPV6; /* has no ports */
+	bool icmp = is_icmp(f->key.protocol);
 	uint16_t local = icmp ? 0 : f->key.local_port, remote = icmp ? 0 : f->key.remote_port;
+	/* An ICMP error counts as its flow's, and does not keep it alive: it may have come after all that did. */
+	bool later = (int32_t)(f->seen_ms - f->logged_ms) < 0;
 	struct reject t = {.source = out ? f->key.local : f->key.remote,
 			   .destination = out ? f->key.remote : f->key.local,
 			   .source_port = out ? local : remote,
@@ -100,7 +115,7 @@ static void emit_direction(struct endpoint *e, const struct flow *f, bool out, c
 			   .packets = c->packets,
 			   .bytes = c->bytes,
 			   .first_ms = f->logged_ms,
-			   .last_ms = f->seen_ms};
+			   .last_ms = later ? e->vpc->now_ms : f->seen_ms};
 
 	if (c->packets != 0)
 		emit_traffic(e, &t, "ACCEPT OK");
@@ -138,13 +153,15 @@ static bool is_refusal(enum drop_reason reason)
 void flow_log_reject(struct endpoint *e, const struct packet *p, enum drop_reason reason)
 {
 	const struct packet_layers *l = &p->layers;
+	bool ports = !is_icmp(l->protocol);
+	uint16_t from = ports ? l->source_port : 0, to = ports ? l->destination_port : 0;
 	struct flow_log *log = e->log;
 	struct reject *r;
 
 	if (log->traffic == FLOW_LOG_ACCEPT || !is_refusal(reason))
 		return;
 	for (r = log->rejects; r < log->rejects + log->reject_count; r++)
-		if (r->source_port == l->source_port && r->destination_port == l->destination_port && r->protocol == l->protocol &&
+		if (r->source_port == from && r->destination_port == to && r->protocol == l->protocol &&
 		    net_address_equal(&r->source, &l->source) && net_address_equal(&r->destination, &l->destination))
 			break;
 	if (r == log->rejects + REJECTS_MAX) {
@@ -155,8 +172,8 @@ void flow_log_reject(struct endpoint *e, const struct packet *p, enum drop_reaso
 		log->reject_count++;
 		*r = (struct reject){.source = l->source,
 				     .destination = l->destination,
-				     .source_port = l->source_port,
-				     .destination_port = l->destination_port,
+				     .source_port = from,
+				     .destination_port = to,
 				     .protocol = l->protocol,
 				     .first_ms = e->vpc->now_ms};
 	}
@@ -176,9 +193,10 @@ void flow_log_tick(struct endpoint *e)
 		emit_traffic(e, &log->rejects[i], "REJECT OK");
 	if (log->skipped)
 		emit(e, "- - - - - - -", log->began_ms, now, "- SKIPDATA");
-	if (!log->lines)
+	if (log->reject_count == 0 && !log->skipped && (log->traffic == FLOW_LOG_REJECT || log->carried_before == carried(e)))
 		emit(e, "- - - - - - -", log->began_ms, now, "- NODATA");
 	log->began_ms = now;
-	log->lines = log->skipped = false;
+	log->carried_before = carried(e);
+	log->skipped = false;
 	log->reject_count = 0;
 }

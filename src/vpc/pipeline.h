@@ -83,6 +83,7 @@ struct endpoint {
 		bool mac_shared;
 	} offload;
 	struct vpc_endpoint_counters counters;
+	uint64_t own_packets; /* of counters.in: what the card said to the guest itself */
 };
 
 /* ---- how another card is reached ---- */
