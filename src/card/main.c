@@ -210,8 +210,8 @@ int main(int argc, char **argv)
 	card_block_signals();
 	if (rc == 0)
 		rc = sandbox_undumpable();
-	if (rc == 0)
-		rc = wires_open(&wires, sandbox_card_capabilities, &config.network);
+	if (rc == 0 && wires_open(&wires, sandbox_card_capabilities, &config.network) < 0)
+		return 2; /* it has said why; the next start would be told the same */
 	if (rc == 0)
 		rc = sandbox_card_privileges();
 	if (rc == 0)

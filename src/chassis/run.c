@@ -39,6 +39,8 @@ struct chassis {
 	bool finished;
 };
 
+enum { EXIT_REFUSED = 2 }; /* of our children: their options, or what these name, make no sense */
+
 static uint64_t now_ms(void)
 {
 	return clock_monotonic_ns() / 1000000;
@@ -67,6 +69,15 @@ static void announce(const struct chassis *c)
 	notify_send("READY=1\nSTATUS=vault, card and control are ready");
 }
 
+static void say_why(const struct chassis *c, enum supervised child)
+{
+	if (c->supervisor.child[child].failures >= SUPERVISOR_START_ATTEMPTS)
+		log_error("%s has failed %d times without being ready once; mend what it says above and start again",
+			  supervised_name(child), SUPERVISOR_START_ATTEMPTS);
+	else
+		log_error("%s does not run as it was told to; mend what it says above and start again", supervised_name(child));
+}
+
 static void act(struct chassis *c, struct supervisor_action action)
 {
 	switch (action.kind) {
@@ -87,8 +98,7 @@ static void act(struct chassis *c, struct supervisor_action action)
 		announce(c);
 		break;
 	case ACTION_GIVE_UP:
-		log_error("%s has failed %d times without being ready once; mend what it says above and start again",
-			  supervised_name(action.child), SUPERVISOR_START_ATTEMPTS);
+		say_why(c, action.child);
 		break;
 	case ACTION_FINISH:
 		c->finished = true;
@@ -189,7 +199,7 @@ static void children_reap(struct chassis *c)
 			continue; /* a grandchild that was left to us as a subreaper's, or a pid 1's, lot */
 		log_exit(c, child, status);
 		c->pid[child] = 0;
-		step(c, EVENT_EXITED, child);
+		step(c, WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REFUSED ? EVENT_REFUSED : EVENT_EXITED, child);
 	}
 }
 

@@ -56,6 +56,15 @@ static uint64_t backoff_ms(unsigned failures)
 	return delay_ms < SUPERVISOR_BACKOFF_MAX_MS ? delay_ms : SUPERVISOR_BACKOFF_MAX_MS;
 }
 
+static void give_up(struct supervisor *s, enum supervised which, uint64_t now_ms, struct supervisor_actions *out)
+{
+	s->child[which].state = CHILD_DOWN;
+	s->stopping = true;
+	s->gave_up = true;
+	act(out, ACTION_GIVE_UP, which);
+	stop_advance(s, now_ms, out);
+}
+
 static void child_exited(struct supervisor *s, enum supervised which, uint64_t now_ms, struct supervisor_actions *out)
 {
 	struct supervised_child *c = &s->child[which];
@@ -70,11 +79,7 @@ static void child_exited(struct supervisor *s, enum supervised which, uint64_t n
 		c->failures = 0;
 	c->failures++;
 	if (!c->was_ready && c->failures >= SUPERVISOR_START_ATTEMPTS) {
-		c->state = CHILD_DOWN;
-		s->stopping = true;
-		s->gave_up = true;
-		act(out, ACTION_GIVE_UP, which);
-		stop_advance(s, now_ms, out);
+		give_up(s, which, now_ms, out);
 		return;
 	}
 	delay_ms = backoff_ms(c->failures);
@@ -84,6 +89,14 @@ static void child_exited(struct supervisor *s, enum supervised which, uint64_t n
 	}
 	c->state = CHILD_WAITING;
 	c->deadline_ms = now_ms + delay_ms;
+}
+
+static void child_refused(struct supervisor *s, enum supervised which, uint64_t now_ms, struct supervisor_actions *out)
+{
+	if (s->stopping || s->child[which].was_ready)
+		child_exited(s, which, now_ms, out);
+	else
+		give_up(s, which, now_ms, out);
 }
 
 static void child_ready(struct supervisor *s, enum supervised which, uint64_t now_ms, struct supervisor_actions *out)
@@ -133,6 +146,9 @@ void supervisor_step(struct supervisor *s, struct supervisor_event event, uint64
 		break;
 	case EVENT_EXITED:
 		child_exited(s, event.child, now_ms, out);
+		break;
+	case EVENT_REFUSED:
+		child_refused(s, event.child, now_ms, out);
 		break;
 	case EVENT_STOP:
 		if (!s->stopping) {

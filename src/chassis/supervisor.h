@@ -14,7 +14,8 @@
  *
  * A child that dies is restarted at once; when it dies again before it was ready for STABLE, after 100 ms, 200 ms, ... up to 5 s.
  * A child that has never been ready after START_ATTEMPTS starts ends the whole: that is a broken installation or configuration,
- * which a person (or systemd) must hear of. Once everything has been ready, the chassis never gives up.
+ * which a person (or systemd) must hear of. One that refuses what it was told, and has never been ready, would refuse it again:
+ * that ends the whole at once. Once everything has been ready, the chassis never gives up.
  *
  * Stop goes in reverse order of use: control first (nobody gives orders any more), then the card (requests in flight complete,
  * keys are wiped), then the vault.
@@ -56,15 +57,16 @@ struct supervisor {
 
 enum supervisor_event_kind {
 	EVENT_START,
-	EVENT_READY,  /* child said so */
-	EVENT_EXITED, /* child is gone, or could not be started */
-	EVENT_STOP,   /* somebody wants an end */
-	EVENT_TIME,   /* nothing but time */
+	EVENT_READY,   /* child said so */
+	EVENT_EXITED,  /* child is gone, or could not be started */
+	EVENT_REFUSED, /* child is gone: it does not run as it was told to */
+	EVENT_STOP,    /* somebody wants an end */
+	EVENT_TIME,    /* nothing but time */
 };
 
 struct supervisor_event {
 	enum supervisor_event_kind kind;
-	enum supervised child; /* of READY and EXITED */
+	enum supervised child; /* of READY, EXITED and REFUSED */
 };
 
 enum supervisor_action_kind {

@@ -317,6 +317,15 @@ class Restart(ChassisTest):
         self.assertEqual(len(self.starts("outboard-vault")), 5)
         self.assert_nothing_left()
 
+    def test_a_child_that_refuses_its_configuration_is_asked_once(self):
+        self.behave("outboard-card", "exit 2")
+        process = self.run_chassis()
+        self.assertEqual(process.wait(PATIENCE_S), 1)
+        self.assertEqual(process.stdout.read(), "")
+        self.assertIn("card does not run as it was told to; mend what it says above", self.log())
+        self.assertEqual(len(self.starts("outboard-card")), 1)
+        self.assert_nothing_left()
+
     def test_a_child_that_cannot_be_executed(self):
         with open(os.path.join(self.bin, "outboard-control"), "w") as f:
             f.write("#!/nonexistent/interpreter\n")

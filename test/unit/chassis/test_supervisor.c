@@ -140,6 +140,29 @@ static void gives_up_on_a_broken_installation(void **state)
 	expect(1, ACTION_FINISH, SUPERVISED_VAULT);
 }
 
+static void gives_up_at_once_on_who_refuses(void **state)
+{
+	(void)state;
+	event(EVENT_EXITED, SUPERVISED_CARD, 1); /* a crash is no refusal */
+	expect(1, ACTION_SPAWN, SUPERVISED_CARD);
+	event(EVENT_REFUSED, SUPERVISED_CARD, 2);
+	expect(2, ACTION_GIVE_UP, SUPERVISED_CARD, ACTION_TERMINATE, SUPERVISED_CONTROL);
+	assert_true(s.gave_up);
+	event(EVENT_REFUSED, SUPERVISED_CONTROL, 3); /* it was told to stop: however it ends */
+	expect(1, ACTION_TERMINATE, SUPERVISED_VAULT);
+	event(EVENT_EXITED, SUPERVISED_VAULT, 4);
+	expect(1, ACTION_FINISH, SUPERVISED_VAULT);
+}
+
+static void who_was_ready_once_is_started_again_whatever_it_says(void **state)
+{
+	(void)state;
+	event(EVENT_READY, SUPERVISED_CARD, 1);
+	event(EVENT_REFUSED, SUPERVISED_CARD, 2);
+	expect(1, ACTION_SPAWN, SUPERVISED_CARD);
+	assert_false(s.stopping);
+}
+
 static void stops_in_order(void **state)
 {
 	(void)state;
@@ -215,12 +238,12 @@ static void any_history_comes_to_an_end(void **state)
 
 			random = random * 1664525 + 1013904223;
 			e.child = (random >> 8) % SUPERVISED_COUNT;
-			e.kind = i > 100 ? EVENT_STOP : (enum supervisor_event_kind)(EVENT_READY + (random >> 16) % 4);
+			e.kind = i > 100 ? EVENT_STOP : (enum supervisor_event_kind)(EVENT_READY + (random >> 16) % 5);
 			if (i > 100 && (random & 1) != 0)
 				e.kind = EVENT_EXITED;
-			if ((e.kind == EVENT_EXITED || e.kind == EVENT_READY) && !alive[e.child])
+			if ((e.kind == EVENT_EXITED || e.kind == EVENT_REFUSED || e.kind == EVENT_READY) && !alive[e.child])
 				e.kind = EVENT_TIME;
-			if (e.kind == EVENT_EXITED)
+			if (e.kind == EVENT_EXITED || e.kind == EVENT_REFUSED)
 				alive[e.child] = false;
 			now_ms += (random >> 20) % 3000;
 			supervisor_step(&s, e, now_ms, &out);
@@ -247,6 +270,8 @@ int main(void)
 		cmocka_unit_test_setup(forgives_who_was_stable, start_ready),
 		cmocka_unit_test_setup(kills_who_never_becomes_ready, start),
 		cmocka_unit_test_setup(gives_up_on_a_broken_installation, start),
+		cmocka_unit_test_setup(gives_up_at_once_on_who_refuses, start),
+		cmocka_unit_test_setup(who_was_ready_once_is_started_again_whatever_it_says, start),
 		cmocka_unit_test_setup(stops_in_order, start_ready),
 		cmocka_unit_test_setup(kills_who_does_not_stop, start_ready),
 		cmocka_unit_test_setup(who_dies_during_the_stop_stays_dead, start_ready),
