@@ -101,7 +101,7 @@ static json_t *nats_json(const struct network *n)
 
 static json_t *wire_json(const struct wire_source *ws)
 {
-	const struct wire *w = ws->wire;
+	struct wire *w = ws->wire;
 	const struct wire_counters *c = &w->counters;
 	char name[16], mac[MAC_TEXT_SIZE], address[NET_PREFIX_TEXT_SIZE];
 
@@ -109,7 +109,7 @@ static json_t *wire_json(const struct wire_source *ws)
 	mac_format(&w->mac, mac);
 	net_prefix_format(&w->config.address, address);
 	return json_pack("{s:s,s:s,s:b,s:s,s:s,s:{s:I,s:I},s:{s:I,s:I},s:I,s:I,s:[o]}", "name", name, "device", w->config.device,
-			 "link", (int)STATS_LOAD(ws->link_up), "mac", mac, "address", address, "in", "packets",
+			 "link", (int)w->ops->link_up(w), "mac", mac, "address", address, "in", "packets",
 			 (json_int_t)STATS_LOAD(c->packets_in), "bytes", (json_int_t)STATS_LOAD(c->bytes_in), "out", "packets",
 			 (json_int_t)STATS_LOAD(c->packets_out), "bytes", (json_int_t)STATS_LOAD(c->bytes_out), "full",
 			 (json_int_t)STATS_LOAD(c->full), "errors_in", (json_int_t)STATS_LOAD(c->errors_in), "stages",

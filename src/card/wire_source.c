@@ -15,19 +15,11 @@ static void expect(struct wire_source *ws, uint64_t now_tsc)
 	ws->wait_ticks = ws->wait_ticks_min;
 }
 
-static void look_at_link(struct wire_source *ws, uint64_t now_tsc)
-{
-	ws->link_seen_tsc = now_tsc;
-	__atomic_store_n(&ws->link_up, ws->wire->ops->link_up(ws->wire), __ATOMIC_RELAXED);
-}
-
 static struct visit visit(struct source *source, uint64_t now_tsc)
 {
 	struct wire_source *ws = wire_of(source);
 	struct visit v = {.started = ws->wire->ops->receive(ws->wire, ws->input, now_tsc)};
 
-	if (now_tsc - ws->link_seen_tsc > ws->second_ticks)
-		look_at_link(ws, now_tsc);
 	if (v.started > 0) {
 		expect(ws, now_tsc);
 		v.more = v.started >= PACKET_BATCH_MAX;
@@ -61,7 +53,6 @@ void wire_source_init(struct wire_source *ws, struct wire *wire, struct packet_i
 	ws->source.call_fd = ws->source.err_fd = -1;
 	ws->spin_ticks = clock_ns_to_tsc(WIRE_SPIN_NS);
 	ws->wait_ticks_min = ws->wait_ticks = clock_ns_to_tsc(WIRE_WAIT_MIN_NS);
-	ws->second_ticks = clock_ns_to_tsc(1000000000);
 	ws->wait_ticks_max = clock_ns_to_tsc(WIRE_WAIT_MAX_NS);
 }
 

@@ -17,9 +17,7 @@ struct wire_source {
 	struct packet_input *input;
 	uint64_t worked_tsc, wait_ticks;
 	uint64_t sent_seen; /* frames */
-	uint64_t link_seen_tsc;
-	bool link_up; /* the poller looks once a second, anyone reads */
-	uint64_t spin_ticks, wait_ticks_min, wait_ticks_max, second_ticks;
+	uint64_t spin_ticks, wait_ticks_min, wait_ticks_max;
 };
 
 void wire_source_init(struct wire_source *ws, struct wire *wire, struct packet_input *input);

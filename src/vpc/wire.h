@@ -37,7 +37,7 @@ struct wire_ops {
 	bool (*arm)(struct wire *wire); /* false: frames are there, or it cannot */
 	void (*disarm)(struct wire *wire);
 	void (*close)(struct wire *wire); /* frees it */
-	bool (*link_up)(struct wire *wire);
+	bool (*link_up)(struct wire *wire); /* also while another thread serves it */
 };
 
 /* ---- offload.h-like: established flows, offered to the device ---- */

@@ -14,6 +14,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <rte_ethdev.h>
@@ -198,11 +200,23 @@ static void wire_disarm(struct wire *wire)
 		log_debug("wire %u: its interrupt cannot be read", wire->index);
 }
 
+/* The drivers of packet and XDP sockets and of pcap say "up" of any interface. */
+static bool interface_is_running(const struct wire_dpdk *w)
+{
+	struct ifreq request = {0};
+
+	memcpy(request.ifr_name, w->interface, sizeof(request.ifr_name));
+	return ioctl(w->link_fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+}
+
 static bool wire_link_up(struct wire *wire)
 {
+	struct wire_dpdk *w = wire_dpdk_of(wire);
 	struct rte_eth_link link;
 
-	return rte_eth_link_get_nowait(wire_dpdk_of(wire)->port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+	if (w->link_fd >= 0 && !interface_is_running(w))
+		return false;
+	return rte_eth_link_get_nowait(w->port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
 /* ---- life ---- */
@@ -237,7 +251,7 @@ int wire_dpdk_open(struct wire **out, const struct wire_config *config, unsigned
 	}
 	w->wire = (struct wire){.ops = &wire_ops, .config = *config, .index = index, .sink = {.ops = &sink_ops}};
 	w->port = RTE_MAX_ETHPORTS;
-	w->wait_fd = -1;
+	w->wait_fd = w->link_fd = -1;
 	rc = wire_probe(w, error, error_size);
 	if (rc < 0) {
 		wire_release(w);

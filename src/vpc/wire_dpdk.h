@@ -4,6 +4,8 @@
 
 #include "base/list.h" /* before DPDK's headers, which have a container_of of their own where there is none */
 
+#include <net/if.h>
+
 #include <rte_mbuf.h>
 
 #include "vpc/mbuf_dpdk.h"
@@ -26,6 +28,8 @@ struct wire_dpdk {
 	uint16_t port;
 	enum wire_wait wait;
 	int wait_fd;
+	int link_fd; /* a socket of the interface's network namespace; -1: the device itself knows of its link */
+	char interface[IFNAMSIZ];
 	bool started, registration_failed;
 	struct rte_mempool *pool;
 	unsigned spare_count;

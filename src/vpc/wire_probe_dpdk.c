@@ -98,17 +98,17 @@ static bool argument_find(const char *device, const char *key, char *out, size_t
 	return false;
 }
 
-static unsigned interface_mtu(const char *interface)
+/* Its MTU, and a socket to ask it for its link later on. */
+static void interface_open(struct probe *p)
 {
+	struct wire_dpdk *w = p->w;
 	struct ifreq request = {0};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
 
-	if (fd < 0)
-		return 0;
-	copy_word(request.ifr_name, sizeof(request.ifr_name), interface, strlen(interface));
-	rc = ioctl(fd, SIOCGIFMTU, &request);
-	close(fd);
-	return rc == 0 && request.ifr_mtu > 0 ? (unsigned)request.ifr_mtu : 0;
+	w->link_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	memcpy(w->interface, p->interface, sizeof(w->interface));
+	memcpy(request.ifr_name, p->interface, sizeof(request.ifr_name));
+	if (w->link_fd >= 0 && ioctl(w->link_fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu > 0)
+		p->interface_mtu = (unsigned)request.ifr_mtu;
 }
 
 static void name_read(struct probe *p)
@@ -128,7 +128,7 @@ static void name_read(struct probe *p)
 	/* What a tap's `iface=` names is to be made, not there yet. */
 	if (strcmp(p->driver, "net_tap") == 0 || !argument_find(device, "iface", p->interface, sizeof(p->interface)))
 		return;
-	p->interface_mtu = interface_mtu(p->interface);
+	interface_open(p);
 	if (strcmp(p->driver, "net_af_packet") == 0 && !argument_find(device, "framesz", slot, sizeof(slot)) &&
 	    p->interface_mtu > PACKET_SLOT_DEFAULT - PACKET_SLOT_HEADER)
 		snprintf(p->arguments, sizeof(p->arguments), "%s,framesz=%d,blocksz=%d", device, PACKET_SLOT_JUMBO,
@@ -477,4 +477,6 @@ void wire_release(struct wire_dpdk *w)
 		}
 	}
 	rte_mempool_free(w->pool);
+	if (w->link_fd >= 0)
+		close(w->link_fd);
 }

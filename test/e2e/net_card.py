@@ -704,7 +704,7 @@ class Wires(unittest.TestCase):
             wire, = card.call("stats")["network"]["wires"]
             self.assertGreater(wire["in"]["packets"], 0)
             self.assertGreater(wire["out"]["packets"], 0)
-            wait_for("the link", lambda: card.call("stats")["network"]["wires"][0]["link"])  # looked at once a second
+            wait_for("the link", lambda: card.call("stats")["network"]["wires"][0]["link"])
             self.assertEqual(wire["stages"][0]["name"], "transmit")
 
     def test_packet_sockets(self):

@@ -9,8 +9,7 @@ struct fake_wire {
 	unsigned frames;
 	int fd;
 	bool arms;
-	unsigned armed, disarmed, links;
-	bool link;
+	unsigned armed, disarmed;
 };
 
 static struct fake_wire *fake_of(struct wire *wire)
@@ -44,14 +43,7 @@ static void fake_disarm(struct wire *wire)
 	fake_of(wire)->disarmed++;
 }
 
-static bool fake_link_up(struct wire *wire)
-{
-	fake_of(wire)->links++;
-	return fake_of(wire)->link;
-}
-
-static const struct wire_ops ops = {
-	.receive = fake_receive, .wait_fd = fake_wait_fd, .arm = fake_arm, .disarm = fake_disarm, .link_up = fake_link_up};
+static const struct wire_ops ops = {.receive = fake_receive, .wait_fd = fake_wait_fd, .arm = fake_arm, .disarm = fake_disarm};
 
 static struct fake_wire fake;
 static struct wire_source ws;
@@ -84,7 +76,7 @@ static uint64_t wait_ns(void)
 }
 
 /* Nanoseconds become ticks and are doubled as such: each doubling doubles the rounding. */
-#define assert_about(value, expected) assert_in_range(value, (expected) - 2 - (expected) / 25000, (expected) + 2 + (expected) / 25000)
+#define assert_about(value, expected) assert_in_range(value, (expected)-2 - (expected) / 25000, (expected) + 2 + (expected) / 25000)
 
 static void test_waits_grow_while_nothing_comes(void **state)
 {
@@ -156,27 +148,6 @@ static void test_with_a_descriptor_it_is_armed_and_never_waits(void **state)
 	assert_int_equal(fake.disarmed, 1);
 }
 
-static void test_the_link_is_looked_at_once_a_second(void **state)
-{
-	(void)state;
-	begin(-1);
-	fake.link = true;
-	visit();
-	assert_int_equal(fake.links, 1);
-	assert_true(ws.link_up);
-	fake.link = false;
-	for (int i = 0; i < 100; i++) {
-		pass(5000000);
-		visit();
-	}
-	assert_int_equal(fake.links, 1);
-	assert_true(ws.link_up);
-	pass(600000000);
-	visit();
-	assert_int_equal(fake.links, 2);
-	assert_false(ws.link_up);
-}
-
 static int calibrate(void **state)
 {
 	(void)state;
@@ -191,7 +162,6 @@ int main(void)
 		cmocka_unit_test(test_what_was_sent_makes_it_hot),
 		cmocka_unit_test(test_a_full_burst_means_more),
 		cmocka_unit_test(test_with_a_descriptor_it_is_armed_and_never_waits),
-		cmocka_unit_test(test_the_link_is_looked_at_once_a_second),
 	};
 
 	return cmocka_run_group_tests(tests, calibrate, NULL);

@@ -211,6 +211,33 @@ static void test_af_packet_down(void **state)
 	left->ops->close(left);
 }
 
+/* The kernel is told of a peer by another thread of its own. */
+static bool link_becomes(struct wire *wire, bool up)
+{
+	for (unsigned i = 0; i < 2000 && wire->ops->link_up(wire) != up; i++)
+		usleep(1000);
+	return wire->ops->link_up(wire) == up;
+}
+
+static void test_link(void **state)
+{
+	struct wire *left;
+
+	skip_without_namespace(state);
+	pair(1500);
+	left = rig_wire("net_af_packet0,iface=left", 0);
+	assert_true(link_becomes(left, true));
+	assert_true(run("ip link set right down")); /* no carrier */
+	assert_true(link_becomes(left, false));
+	assert_true(run("ip link set right up"));
+	assert_true(link_becomes(left, true));
+	assert_true(run("ip link set left down"));
+	assert_true(link_becomes(left, false));
+	assert_true(run("ip link delete left"));
+	assert_true(link_becomes(left, false));
+	left->ops->close(left);
+}
+
 static void test_mtu(void **state)
 {
 	struct wire_config config = {
@@ -277,8 +304,13 @@ static void test_tap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_af_packet), cmocka_unit_test(test_af_packet_sleeps), cmocka_unit_test(test_af_packet_down),
-		cmocka_unit_test(test_mtu),	  cmocka_unit_test(test_af_xdp),	   cmocka_unit_test(test_tap),
+		cmocka_unit_test(test_af_packet),
+		cmocka_unit_test(test_af_packet_sleeps),
+		cmocka_unit_test(test_af_packet_down),
+		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_mtu),
+		cmocka_unit_test(test_af_xdp),
+		cmocka_unit_test(test_tap),
 	};
 
 	return cmocka_run_group_tests_name("vpc wire_interface_dpdk", tests, setup, teardown);
