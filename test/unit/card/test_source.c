@@ -178,6 +178,18 @@ static void poller_roundtrip(void)
 	assert_true(control_until(&errand.done));
 }
 
+/* Keeps the poller busy, so that what is posted meanwhile reaches it at once. */
+struct obstacle {
+	struct message message;
+	_Atomic bool away;
+};
+
+static void wait_at_obstacle(struct message *message)
+{
+	while (!container_of(message, struct obstacle, message)->away)
+		sched_yield();
+}
+
 static int start(void **state)
 {
 	struct poller_config config = {.core = sched_getcpu(), .buffer_bytes = 4 << 20, .control = &control};
@@ -438,11 +450,14 @@ static void test_leaves_when_nothing_is_in_flight(void **state)
 
 static void test_removed_before_it_was_taken_in(void **state)
 {
+	struct obstacle obstacle = {.message.run = wait_at_obstacle};
 	struct fake *f = fake_new(&all_ops, true);
 
 	(void)state;
+	poller_post(&poller, &obstacle.message);
 	poller_add(&poller, &f->source);
 	poller_remove(&poller, &f->source);
+	obstacle.away = true;
 	assert_true(control_until(&f->left));
 	assert_int_equal(f->visits, 0);
 	close(f->source.kick_fd);
