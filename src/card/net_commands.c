@@ -195,7 +195,7 @@ static void traced(struct message *message)
 	commands_reply(t->card, t->request_id,
 		       json_pack("{s:o,s:o,s:s}", "lines", lines, "drop",
 				 arrives ? json_null() : json_string(drop_name(t->trace.drop)), "sentence",
-				 arrives ? "the packet arrives" : drop_sentence(t->trace.drop)));
+				 arrives ? t->trace.end : drop_sentence(t->trace.drop)));
 	free(t);
 }
 

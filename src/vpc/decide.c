@@ -9,6 +9,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vpc/pipeline.h"
@@ -86,7 +87,7 @@ bool acl_permits(const struct policy_acl *acl, enum flow_direction direction, co
 	if (trace != NULL && rule == CLASSIFIER_NO_MATCH)
 		trace_add(trace, "acl", "deny", "%s%s: %s, no rule matches", way, what, acl->name);
 	else if (trace != NULL)
-		trace_add(trace, "acl", deny ? "deny" : "allow", "%s%s: %s, rule %u of its list", way, what, acl->name, rule + 1);
+		trace_add(trace, "acl", deny ? "deny" : "allow", "%s%s: %s, rule %u", way, what, acl->name, acl->numbers[rule]);
 	return !deny;
 }
 
@@ -102,6 +103,20 @@ static bool acl_allows(const struct decide_query *q, enum flow_direction directi
 	}
 	query = query_of_flow(q, direction);
 	return acl_permits(subnet->acl, direction, &query, direction != q->initiator ? " (the answer)" : "", trace);
+}
+
+static void trace_groups_deny(struct trace *trace, const struct policy_endpoint *e, const char *which)
+{
+	char names[128] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < e->group_count && used < sizeof(names); i++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", e->groups[i]->name);
+	if (e->group_count == 0)
+		trace_add(trace, "security-group", "deny", "%s is in none, so nothing may pass", e->name);
+	else
+		trace_add(trace, "security-group", "deny", "no %s rule of %s%s allows it", which, names,
+			  used < sizeof(names) ? "" : "...");
 }
 
 /* The first group, in the ENI's order, that allows it. */
@@ -129,10 +144,8 @@ static bool groups_allow(const struct decide_query *q, const struct policy_mappi
 			trace_add(trace, "security-group", "allow", "%s: %s, rule %u of its list", which, g->name, rule + 1);
 		return true;
 	}
-	if (trace != NULL && e->group_count == 0)
-		trace_add(trace, "security-group", "deny", "%s is in none, so nothing may pass", e->name);
-	else if (trace != NULL)
-		trace_add(trace, "security-group", "deny", "no %s rule of its %u groups allows it", which, e->group_count);
+	if (trace != NULL)
+		trace_groups_deny(trace, e, which);
 	return false;
 }
 

@@ -18,7 +18,7 @@
 	X(NO_HOST, "host_unresolved", "the destination's host does not answer ARP or ND yet")                                      \
 	X(NO_WIRE, "no_wire", "this card has no wire that leads there")                                                            \
 	X(NOT_ATTACHED, "not_attached", "the destination ENI is on this card, and not attached")                                   \
-	X(NO_PUBLIC, "no_public_address", "a route to the internet, and the ENI has no elastic IP")                                \
+	X(NO_PUBLIC, "no_public_address", "a route to the internet, and no elastic IP of the ENI or the NAT gateway")              \
 	X(UNKNOWN_VNI, "unknown_vni", "an overlay frame for a VPC or MAC that is not here")                                        \
 	X(OVERLAY_SOURCE, "overlay_source", "an overlay frame from an address that is no host of ours")                            \
 	X(NOT_OURS, "not_ours", "a frame on the wire for none of our addresses")                                                   \

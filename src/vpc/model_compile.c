@@ -159,13 +159,21 @@ done:
 static int compile_acl(struct model_change *change, struct object *o)
 {
 	struct policy_acl *a = piece_new(&change->fresh, sizeof(*a));
+	const struct net_spec *s = &o->now->spec;
+	uint16_t *numbers;
 
 	if (a == NULL)
 		return -ENOMEM;
+	numbers = piece_new(piece_parts(a), ((size_t)s->rules.count + 1) * sizeof(*numbers));
+	if (numbers == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->rules.count; i++)
+		numbers[i] = s->rules.rules[i].number;
+	a->numbers = numbers;
 	a->id = o->id;
-	memcpy(a->name, o->now->spec.name, sizeof(a->name));
+	memcpy(a->name, s->name, sizeof(a->name));
 	o->next.compiled = a;
-	return compile_both(piece_parts(a), &o->now->spec, NULL, &a->ingress, &a->egress);
+	return compile_both(piece_parts(a), s, NULL, &a->ingress, &a->egress);
 }
 
 static int compile_touched(struct model_change *change, enum net_kind kind, int (*compile)(struct model_change *, struct object *))

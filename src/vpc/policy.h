@@ -66,6 +66,7 @@ struct policy_acl {
 	struct uuid id;
 	char name[NET_NAME_SIZE];
 	const struct classifier *ingress, *egress;
+	const uint16_t *numbers; /* of the rules, by their index in the spec's list: for traces */
 };
 
 struct policy_host {

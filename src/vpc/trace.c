@@ -34,6 +34,23 @@ static bool fail(struct trace *t, const char *stage, enum drop_reason reason)
 	return false;
 }
 
+static const char *protocol_name(uint8_t protocol, char text[16])
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return "TCP";
+	case IPPROTO_UDP:
+		return "UDP";
+	case IPPROTO_ICMP:
+		return "ICMP";
+	case IPPROTO_ICMPV6:
+		return "ICMPv6";
+	default:
+		snprintf(text, 16, "protocol %u", protocol);
+		return text;
+	}
+}
+
 static const char *target_name(enum route_target target)
 {
 	static const char *const names[] = {
@@ -119,6 +136,7 @@ static bool to_host(struct vpc *vpc, struct trace *t, const struct flow_action *
 	trace_add(t, "encapsulate", "pass", "%s, VNI %u", action->tunnel == TUNNEL_GENEVE ? "Geneve" : "VXLAN", action->vni);
 	trace_add(t, "deliver", "pass", "to host %s (%s) on wire %u", vpc->policy->hosts[action->target]->name, address,
 		  path->wire->index);
+	t->end = "the packet leaves for that host, where its own policy decides";
 	return true;
 }
 
@@ -141,6 +159,7 @@ static bool to_outside(struct vpc *vpc, struct trace *t, const struct packet *p)
 		return false;
 	net_address_format(&next_hop, text);
 	trace_add(t, "deliver", "pass", "to the outside, by %s on wire %u", text, wire->index);
+	t->end = "the packet leaves for the outside";
 	return true;
 }
 
@@ -218,10 +237,12 @@ static bool check_sender(struct trace *t, struct endpoint *e, struct packet *p)
 	struct packet answer = {.head = buffer + PACKET_HEADROOM_BYTES, .headroom_bytes = PACKET_HEADROOM_BYTES};
 	enum drop_reason drop = packet_parse(p);
 	bool card_only;
+	char text[16];
 
 	if (drop != DROP_NONE)
 		return fail(t, "parse", drop);
-	trace_add(t, "parse", "pass", "IPv%u, protocol %u, %u bytes", p->layers.family, p->layers.protocol, p->layers.ip_bytes);
+	trace_add(t, "parse", "pass", "IPv%u, %s, %u bytes", p->layers.family, protocol_name(p->layers.protocol, text),
+		  p->layers.ip_bytes);
 	packet_trim(p);
 	drop = egress_check_sender(e, p, &card_only);
 	if (drop != DROP_NONE)
@@ -231,6 +252,7 @@ static bool check_sender(struct trace *t, struct endpoint *e, struct packet *p)
 		return true;
 	if (responder_answer(&e->facts, p, vpc_now_ns(e->vpc), &answer) != RESPONDER_NOT_MINE) {
 		trace_add(t, "card", "pass", "one of the card's own services: answered here");
+		t->end = "the card answers it itself";
 		return false;
 	}
 	return (p->head[0] & 1) != 0 ? fail(t, "deliver", DROP_MULTICAST) : !card_only || fail(t, "anti-spoof", DROP_SPOOFED_IP);
@@ -243,6 +265,7 @@ void vpc_trace(struct vpc *vpc, uint32_t slot, struct packet *p, struct trace *o
 
 	out->count = 0;
 	out->drop = DROP_NONE;
+	out->end = "the packet arrives";
 	vpc_begin(vpc, now_tsc);
 	if (e != NULL)
 		endpoint_refresh(e);

@@ -91,7 +91,8 @@ enum { TRACE_LINES_MAX = 48 };
 struct trace {
 	unsigned count;
 	struct trace_line lines[TRACE_LINES_MAX];
-	enum drop_reason drop; /* DROP_NONE: it arrives */
+	enum drop_reason drop;
+	const char *end; /* DROP_NONE: what becomes of it, a sentence */
 };
 /* "tcp 10.0.1.5:80 syn", "udp 10.0.1.5:53", "icmp 10.0.1.5 echo", "tcp [fd00::5]:443 ack from 10.0.0.4:4000"; -EINVAL with a
  * sentence. */

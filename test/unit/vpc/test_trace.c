@@ -60,7 +60,7 @@ static void test_to_a_host(void **state)
 
 	trace(rig, "a", "tcp 10.0.1.20:80 syn", &t);
 	assert_int_equal(t.drop, DROP_NONE);
-	assert_line(&t, "parse", "pass", "IPv4");
+	assert_line(&t, "parse", "pass", "IPv4, TCP, 40 bytes");
 	assert_line(&t, "anti-spoof", "pass", "a");
 	assert_line(&t, "flow", "miss", "a");
 	assert_line(&t, "acl", "pass", "none");
@@ -69,6 +69,7 @@ static void test_to_a_host(void **state)
 	assert_line(&t, "mapping", "pass", "host other");
 	assert_line(&t, "encapsulate", "pass", "VXLAN, VNI 4096");
 	assert_line(&t, "deliver", "pass", "192.0.2.2");
+	assert_string_equal(t.end, "the packet leaves for that host, where its own policy decides");
 	assert_int_equal(vpc_counters(rig->vpc)->flows_created, created);
 	assert_int_equal(rig->wire->frame_count, 0);
 }
@@ -86,6 +87,7 @@ static void test_to_a_neighbour(void **state)
 	trace(rig, "a", "udp 10.0.1.11:53", &t);
 	assert_int_equal(t.drop, DROP_NONE);
 	assert_line(&t, "deliver", "pass", "ENI b");
+	assert_string_equal(t.end, "the packet arrives");
 	rig_send(rig, "a", &w);
 	trace(rig, "a", "udp 10.0.1.11:53", &t);
 	assert_line(&t, "flow", "hit", "begun by it");
@@ -106,6 +108,7 @@ static void test_to_the_outside(void **state)
 	assert_line(&t, "route", "pass", "0.0.0.0/0 -> internet");
 	assert_line(&t, "mapping", "pass", "198.51.100.10");
 	assert_line(&t, "deliver", "pass", "192.0.2.254");
+	assert_string_equal(t.end, "the packet leaves for the outside");
 	trace(rig, "p", "icmp 203.0.113.7 echo", &t);
 	assert_int_equal(t.drop, DROP_NONE);
 	assert_line(&t, "route", "pass", "NAT gateway");
@@ -133,13 +136,14 @@ static void test_denied(void **state)
 	rig_apply(rig);
 	trace(rig, "a", "tcp 10.0.1.11:80", &t);
 	assert_int_equal(t.drop, DROP_GROUP_IN);
+	assert_string_equal(t.lines[t.count - 1].detail, "no ingress rule of shut allows it");
 	rig_begin(&rig->model);
 	rig_put(&rig->model, &acl);
 	rig_put(&rig->model, &near);
 	rig_apply(rig);
 	trace(rig, "a", "tcp 10.0.2.12:80", &t);
 	assert_int_equal(t.drop, DROP_ACL_OUT);
-	assert_line(&t, "acl", "deny", "strict");
+	assert_line(&t, "acl", "deny", "strict, no rule matches");
 	trace(rig, "a", "tcp 10.0.1.11:80 from 10.0.1.99", &t);
 	assert_int_equal(t.drop, DROP_SPOOFED_IP);
 	assert_line(&t, "anti-spoof", "drop", "source address");
@@ -149,6 +153,29 @@ static void test_denied(void **state)
 	assert_int_equal(t.drop, DROP_NO_MAPPING);
 	trace(rig, "c", "udp 10.0.1.10:1 size 1500 df", &t);
 	assert_int_equal(t.drop, DROP_ACL_IN);
+}
+
+static void test_names_the_rule_of_an_acl(void **state)
+{
+	struct pipeline_rig *rig = *state;
+	struct net_spec acl = spec_acl("edge", "v"), near = spec_subnet("near", "v", "10.0.1.0/24", "fd00:1::1:0/112");
+	struct rule_spec *deny;
+	struct trace t;
+
+	near.subnet.has_acl = true;
+	near.subnet.acl = rig_id(NET_ACL, "edge");
+	spec_rule(&acl, true, NET_PROTOCOL_ANY, 0, 65535, "0.0.0.0/0")->number = 900;
+	deny = spec_rule(&acl, true, IPPROTO_TCP, 80, 80, "0.0.0.0/0");
+	deny->number = 70;
+	deny->deny = true;
+	rig_begin(&rig->model);
+	rig_put(&rig->model, &acl);
+	rig_put(&rig->model, &near);
+	rig_apply(rig);
+	trace(rig, "a", "tcp 10.0.2.12:80", &t);
+	assert_line(&t, "acl", "deny", "out: edge, rule 70");
+	trace(rig, "a", "tcp 10.0.2.12:81", &t);
+	assert_line(&t, "acl", "allow", "out: edge, rule 900");
 }
 
 static void test_sizes(void **state)
@@ -177,7 +204,7 @@ static void test_card(void **state)
 	assert_int_equal(rig_got(rig, "a"), 0);
 	trace(rig, "a", "icmp fd00:1::1:11", &t);
 	assert_int_equal(t.drop, DROP_NONE);
-	assert_line(&t, "parse", "pass", "IPv6, protocol 58");
+	assert_line(&t, "parse", "pass", "IPv6, ICMPv6");
 	vpc_trace(rig->vpc, 60000, &(struct packet){0}, &t, rig->now);
 	assert_int_equal(t.drop, DROP_NOT_ATTACHED);
 }
@@ -241,6 +268,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_to_a_neighbour, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_to_the_outside, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_denied, open_rig, close_rig),
+		cmocka_unit_test_setup_teardown(test_names_the_rule_of_an_acl, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_sizes, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_card, open_rig, close_rig),
 		cmocka_unit_test_setup_teardown(test_words, open_rig, close_rig),
