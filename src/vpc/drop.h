@@ -24,7 +24,7 @@
 	X(NOT_OURS, "not_ours", "a frame on the wire for none of our addresses")                                                   \
 	X(TTL, "ttl_exceeded", "the hop limit ran out")                                                                            \
 	X(TOO_BIG, "too_big", "larger than the path's MTU, and not to be fragmented")                                              \
-	X(FRAGMENT_FIRST_MISSING, "fragment_without_first", "a later fragment whose first one was not seen")                       \
+	X(FRAGMENT_FIRST_MISSING, "fragment_without_first", "a later fragment whose first one was refused, or not seen")           \
 	X(FRAGMENT_TABLE_FULL, "fragment_table_full", "too many fragmented packets under way")                                     \
 	X(NOT_SYN, "tcp_not_syn", "TCP without a flow that is not a SYN")                                                          \
 	X(TCP_INVALID, "tcp_invalid", "a TCP segment that its flow's state and window rule out")                                   \

@@ -148,16 +148,33 @@ static enum drop_reason first_note(struct fragment_table *t, const struct fragme
 	return DROP_NONE;
 }
 
+static struct fragment_key key_of(const struct packet_layers *l, uint32_t zone, bool inbound)
+{
+	return (struct fragment_key){.source = l->source,
+				     .destination = l->destination,
+				     .id = l->fragment_id,
+				     .zone = zone,
+				     .protocol = l->protocol,
+				     .inbound = inbound};
+}
+
+void fragment_forget(struct fragment_table *t, uint32_t zone, bool inbound, const struct packet *p)
+{
+	struct fragment_key key = key_of(&p->layers, zone, inbound);
+	struct fragment_entry *e = p->layers.fragment == FRAGMENT_FIRST ? entry_find(t, &key) : NULL;
+
+	if (e != NULL)
+		entry_free(t, e);
+}
+
 enum drop_reason fragment_follow(struct fragment_table *t, uint32_t zone, bool inbound, struct packet *p, uint32_t now_ms)
 {
 	struct packet_layers *l = &p->layers;
-	struct fragment_key key = {.source = l->source, .destination = l->destination, .id = l->fragment_id, .zone = zone};
+	struct fragment_key key = key_of(l, zone, inbound);
 	struct fragment_entry *e;
 
 	if (l->fragment == FRAGMENT_NONE)
 		return DROP_NONE;
-	key.protocol = l->protocol;
-	key.inbound = inbound;
 	entries_expire(t, now_ms);
 	if (l->fragment == FRAGMENT_FIRST)
 		return first_note(t, &key, l, now_ms);

@@ -19,5 +19,7 @@ void fragment_table_close(struct fragment_table *t);
 /* A first fragment: takes note. A later one: fills p->layers' ports. Others: nothing. DROP_NONE, DROP_FRAGMENT_FIRST_MISSING,
  * DROP_FRAGMENT_TABLE_FULL. */
 enum drop_reason fragment_follow(struct fragment_table *t, uint32_t zone, bool inbound, struct packet *p, uint32_t now_ms);
+/* A first fragment that was refused after all: nothing follows it, so who is refused takes nobody's room. */
+void fragment_forget(struct fragment_table *t, uint32_t zone, bool inbound, const struct packet *p);
 
 #endif

@@ -81,10 +81,13 @@ void batch_look_up(struct vpc *vpc, struct batch *b)
 		struct lane *lane = &b->lanes[i];
 		enum drop_reason drop = look_up(vpc, lane, &b->keys[i], b->hashes[i], b->indices[i]);
 
-		if (LIKELY(drop == DROP_NONE))
+		if (LIKELY(drop == DROP_NONE)) {
 			count_packet(lane);
-		else
-			lane_drop(vpc, lane, drop);
+			continue;
+		}
+		if (UNLIKELY(lane->packet->layers.fragment == FRAGMENT_FIRST))
+			fragment_forget(vpc->fragments, b->keys[i].zone, lane->direction == FLOW_IN, lane->packet);
+		lane_drop(vpc, lane, drop);
 	}
 }
 

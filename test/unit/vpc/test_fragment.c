@@ -120,6 +120,31 @@ static void test_bounds(void **state)
 	fragment_table_close(t);
 }
 
+/* Only a first one forgets, and only itself. */
+static void test_forgets(void **state)
+{
+	struct fragment_table *t;
+	struct packet first = fragment(FRAGMENT_FIRST, 7, 4000), later = fragment(FRAGMENT_LATER, 7, 0);
+
+	(void)state;
+	assert_int_equal(fragment_table_open(&t, 64, 2), 0);
+	fragment_forget(t, 1, false, &first); /* nobody knows it */
+	assert_int_equal(fragment_follow(t, 1, false, &first, 0), DROP_NONE);
+	fragment_forget(t, 2, false, &first);
+	fragment_forget(t, 1, true, &first);
+	fragment_forget(t, 1, false, &later);
+	assert_int_equal(follow(t, 1, false, later, 0), DROP_NONE);
+	/* Many that are refused, one after the other, take nobody's place. */
+	for (uint32_t id = 8; id < 80; id++) {
+		first = fragment(FRAGMENT_FIRST, id, 4000);
+		assert_int_equal(fragment_follow(t, 1, false, &first, 0), DROP_NONE);
+		fragment_forget(t, 1, false, &first);
+		assert_int_equal(follow(t, 1, false, fragment(FRAGMENT_LATER, id, 0), 0), DROP_FRAGMENT_FIRST_MISSING);
+	}
+	assert_int_equal(follow(t, 1, false, later, 0), DROP_NONE);
+	fragment_table_close(t);
+}
+
 static void test_refused(void **state)
 {
 	struct fragment_table *t;
@@ -135,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_follows), cmocka_unit_test(test_key),	cmocka_unit_test(test_life),
-		cmocka_unit_test(test_bounds),	cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bounds),	cmocka_unit_test(test_forgets), cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests_name("vpc fragment", tests, NULL, NULL);
