@@ -204,7 +204,7 @@ class Floods(Case):
             self.bench.do(f"attach {e.name}")
         lines = []
         for e in many[:8]:
-            frame = bytearray(bytes(self.packet(e.name, OUTSIDE, UDP(sport=1, dport=2, len=99) / Raw(b"x" * 8), flags="MF")))
+            frame = bytearray(bytes(self.packet(e.name, "c", UDP(sport=1, dport=2, len=99) / Raw(b"x" * 8), flags="MF")))
             frame[24:26] = b"\0\0"
             frame[18:20] = b"\0\0"
             base = frame_check.ones_sum(bytes(frame[14:34]))
@@ -214,14 +214,13 @@ class Floods(Case):
                 frame[24:26] = (0xffff ^ (total & 0xffff) + (total >> 16)).to_bytes(2, "big")
                 lines.append(f"eni {e.name} {frame.hex()}")
         answers = self.bench.do_all(lines)
-        self.assertEqual({a[-1].split(" ")[-1] for a in answers}, {"no_route"})
+        self.assertEqual({a[-1].split(" ")[0] for a in answers}, {"wire"})
         late = many[8].name
-        first = self.packet(late, OUTSIDE, UDP(sport=1, dport=2, len=99) / Raw(b"x" * 8), flags="MF", id=5)
+        first = self.packet(late, "c", UDP(sport=1, dport=2, len=99) / Raw(b"x" * 8), flags="MF", id=5)
         self.drops(self.send(late, first), late, "fragment_table_full")
-        again = self.bench.answer(lines[0])
-        self.assertEqual([why for _, why in again.dropped], ["no_route"])
+        self.assertEqual(len(self.bench.answer(lines[0]).to("wire")), 1)
         self.advance(31)
-        self.drops(self.send(late, first), late, "no_route")
+        self.arrives(self.send(late, first), "c")
 
 
 class Completeness(unittest.TestCase):

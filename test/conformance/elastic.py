@@ -133,6 +133,15 @@ class Elastic(Case):
         self.assertEqual([(f.dst, f[ARP].psrc, f[ARP].pdst, f[ARP].hwsrc) for f in news],
                          [("ff:ff:ff:ff:ff:ff", PUBLIC_B, PUBLIC_B, WIRE_MAC)])
 
+    def test_of_an_eni_of_another_host(self):
+        """It is that card's: not announced, not answered for, not taken here; a's packets to it go out to it."""
+        news = self.put("eip", "pc", address="203.0.113.30", eni="c")
+        self.assertEqual(news.to("wire"), [])
+        ask = Ether(src=ROUTER_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=ROUTER_MAC, psrc=ROUTER_IP, pdst="203.0.113.30")
+        self.assertEqual(self.wire(ask).out, [])
+        self.drops(self.from_outside("203.0.113.30", UDP(sport=1, dport=2)), "wire", "not_ours")
+        self.out(self.udp("a", "203.0.113.30"), to="203.0.113.30")
+
     def test_acl_sees_the_outside(self):
         self.apply([self.object("acl", "sa", vpc="v", rules=[acl_rule(1, "deny", cidr="198.51.100.0/24"), acl_rule(2, "allow"),
                                                              acl_rule(1, "allow", "egress")]), self.object("subnet", "s", acl="sa")])

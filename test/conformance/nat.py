@@ -62,6 +62,20 @@ class Translation(Nat):
         back = self.arrives(self.from_outside(PUBLIC, TCP(sport=80, dport=port, flags="PA", seq=5001, ack=1001) / Raw(b"data")), "a")
         self.assertEqual((back[TCP].dport, bytes(back[TCP].payload)), (40000, b"data"))
 
+    def test_tcp_again(self):
+        """The same ports inside after the end: a binding anew, and the old one is nobody's."""
+        port = self.out("a", TCP(sport=40000, dport=80, flags="S", seq=1000))[TCP].sport
+        self.arrives(self.from_outside(PUBLIC, TCP(sport=80, dport=port, flags="RA", seq=0, ack=1001)), "a")
+        again = self.out("a", TCP(sport=40000, dport=80, flags="S", seq=9000))[TCP].sport
+        self.arrives(self.from_outside(PUBLIC, TCP(sport=80, dport=again, flags="SA", seq=5, ack=9001)), "a")
+        self.out("a", TCP(sport=40000, dport=80, flags="A", seq=9001, ack=6))
+        self.assertEqual(self.counters("n")["flows"], 1)
+
+    def test_outside_cannot_reopen(self):
+        port = self.out("a", TCP(sport=40000, dport=80, flags="S", seq=1000))[TCP].sport
+        self.arrives(self.from_outside(PUBLIC, TCP(sport=80, dport=port, flags="RA", seq=0, ack=1001)), "a")
+        self.drops(self.from_outside(PUBLIC, TCP(sport=80, dport=port, flags="S", seq=1)), "n", "not_ours")
+
     def test_echo(self):
         """The identifier is the port."""
         ping = self.out("a", ICMP(type=8, id=7, seq=3) / Raw(b"abc"))

@@ -241,5 +241,68 @@ class Atomic(Case):
         self.arrives(self.udp("a", "n"), "n")
 
 
+class Followed(Case):
+    """What a live flow was decided by has changed: its next packet goes by the new."""
+
+    def setUp(self):
+        super().setUp()
+        self.connect("a", "c")
+
+    def next_frame(self, data=b"x"):
+        answer = self.tcp("a", "c", 40000, 80, "A", 1001, 5001, data)
+        self.assertEqual(([o.port for o in answer.out], answer.dropped), (["wire"], []), repr(answer))
+        return answer.out[0].frame
+
+    def test_host_of_the_other_end(self):
+        self.apply([self.object("host", "h3", address="192.0.2.3"), self.object("eni", "c", host="h3")])
+        self.learn("192.0.2.3", "02:00:00:00:02:03")
+        frame = self.next_frame()
+        self.assertEqual((frame.dst, frame[IP].dst), ("02:00:00:00:02:03", "192.0.2.3"))
+
+    def test_address_of_the_host(self):
+        self.put("host", "h2", address="192.0.2.4")
+        self.learn("192.0.2.4", "02:00:00:00:02:04")
+        self.assertEqual(self.next_frame()[IP].dst, "192.0.2.4")
+
+    def test_it_comes_to_this_card(self):
+        self.put("eni", "c", host=None)
+        self.bench.do("attach c")
+        answer = self.tcp("a", "c", 40000, 80, "S", 9000)
+        self.assertEqual([o.port for o in answer.out], ["c"])
+
+    def test_mac_of_the_other_end(self):
+        self.put("eni", "c", mac="02:00:00:00:01:cc")
+        packet = self.packet("a", "c", TCP(sport=40000, dport=80, flags="A", seq=1001, ack=5001))
+        packet.dst = GATEWAY_MAC
+        self.assertEqual(self.inner(self.send("a", packet).out[0].frame).dst, "02:00:00:00:01:cc")
+
+    def test_encapsulation(self):
+        self.put("vpc", "v", encapsulation="geneve")
+        frame = self.next_frame()
+        self.assertTrue(GENEVE in frame and frame[UDP].dport == 6081 and frame[GENEVE].vni == VNI)
+
+    def test_mtu(self):
+        self.put("vpc", "v", mtu=1300)
+        big = self.packet("a", "c", TCP(sport=40000, dport=80, flags="A", seq=1001, ack=5001) / Raw(b"x" * 1300), flags="DF")
+        self.assertEqual(self.drops_with(self.send("a", big), "too_big", "a")[0][ICMP].nexthopmtu, 1300)
+
+    def test_route(self):
+        self.connect("a", "e", 40001)
+        self.put("eni", "b", source_dest_check=False)
+        self.routes("s", ("10.0.2.0/24", "eni", "b"))
+        answer = self.tcp("a", "e", 40001, 80, "A", 1001, 5001)
+        self.assertEqual(([o.port for o in answer.out], answer.dropped), ([], [("a", "tcp_not_syn")]))  # b has not seen its SYN
+        answer = self.udp("a", "e", 5, 6)
+        self.assertEqual([o.port for o in answer.out], ["b"])
+
+    def test_who_has_the_address(self):
+        """c's address is another's now: the flow is not his, but its packets are for him to refuse."""
+        self.apply([self.gone("eni", "c"), self.object("eni", "c2", subnet="s", mac="02:00:00:00:01:c2", addresses=[ENIS["c"].ip],
+                                                      security_groups=["open"], host="h2")])
+        packet = self.packet("a", "c", TCP(sport=40000, dport=80, flags="A", seq=1001, ack=5001))
+        packet.dst = GATEWAY_MAC
+        self.assertEqual(self.inner(self.send("a", packet).out[0].frame).dst, "02:00:00:00:01:c2")
+
+
 if __name__ == "__main__":
     tap.main()

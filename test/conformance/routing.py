@@ -177,6 +177,13 @@ class Peering(Case):
         self.drops(self.udp("x", "a", 6, 5), "x", "no_route")
         self.drops(self.udp("x", "a", 7, 8), "x", "no_route")
 
+    def test_the_way_back_comes_later(self):
+        self.routes("s", ("10.8.0.0/16", "peering", "p"))
+        self.arrives(self.udp("a", "x", 5, 6), "x")
+        self.drops(self.udp("x", "a", 6, 5), "x", "no_route")
+        self.both()
+        self.arrives(self.udp("x", "a", 6, 5), "a")
+
     def test_both_ways(self):
         self.both()
         for v6 in (False, True):

@@ -57,8 +57,19 @@ class Fragments(Case):
         self.drops(self.tunnelled(last), "b", "fragment_without_first")
 
     def test_refused_with_their_first(self):
-        for part in self.parts(dport=54):
-            self.drops(self.send("a", part), "b", "security_group_in")
+        first, middle, last = self.parts(dport=54, source=C)
+        self.drops(self.tunnelled(first), "b", "security_group_in")
+        for part in (middle, last):
+            self.drops(self.tunnelled(part), "b", "fragment_without_first")
+
+    def test_who_is_refused_takes_no_room(self):
+        """First fragments that no rule allows push out nobody who is allowed."""
+        first, middle, last = self.parts(source=C)
+        self.arrives(self.tunnelled(first), "b")
+        lines = ["wire " + bytes(self.outer() / next(self.parts(54, 5000 + n, C))).hex() for n in range(300)]
+        self.assertEqual({a[-1] for a in self.bench.do_all(lines)}, {"drop wire security_group_in"})
+        self.arrives(self.tunnelled(middle), "b")
+        self.arrives(self.tunnelled(last), "b")
 
     def test_other_identification_address_protocol(self):
         first, _, last = self.parts()
@@ -77,7 +88,7 @@ class Fragments(Case):
         first, middle, last = self.parts()
         self.arrives(self.send("a", first), "b")
         self.drops(self.send("a", next(self.parts(dport=54))), "b", "security_group_in")
-        self.drops(self.send("a", middle), "b", "security_group_in")
+        self.drops(self.send("a", middle), "b", "fragment_without_first")
         self.arrives(self.send("a", first), "b")
         self.arrives(self.send("a", last), "b")
 
@@ -308,6 +319,51 @@ class Fragmenting(Case):
         checksum = again.chksum
         expect = IP(bytes(packet[IP]))[UDP].chksum
         self.assertEqual(checksum, expect)
+
+
+class Unfinished(Case):
+    """Checksums that a guest leaves to the card (VIRTIO 1.2, 5.1.6.2): the field holds the sum of the pseudo header."""
+
+    def send_unfinished(self, to, udp=True, v6=False, **more):
+        upper = UDP(sport=7, dport=8) if udp else TCP(sport=7, dport=8, flags="S", seq=1)
+        packet = self.packet("a", to, upper / Raw(b"odd"), v6, **more)
+        raw, l4 = bytearray(bytes(packet)), 54 if v6 else 34
+        at = 6 if udp else 16
+        pseudo = bytes(raw[22:54] if v6 else raw[26:34]) + (len(raw) - l4).to_bytes(4, "big") + bytes([0, 0, 0, 17 if udp else 6])
+        raw[l4 + at:l4 + at + 2] = frame_check.ones_sum(pseudo).to_bytes(2, "big")
+        return packet, self.bench.answer(f"eni a {raw.hex()} {NEEDS_CSUM} 0 0 {l4} {at}")
+
+    def test_completed_for_a_guest_that_needs_it(self):
+        for v6, udp in itertools.product((False, True), repeat=2):
+            packet, answer = self.send_unfinished("b", udp, v6)
+            self.assertEqual((self.arrives(answer, "b"), answer.out[0].flags & NEEDS_CSUM), (packet.__class__(bytes(packet)), 0))
+
+    def test_left_to_a_guest_that_takes_it(self):
+        """It never leaves the machine: nobody computes it."""
+        self.bench.do("attach b csum")
+        for v6, udp in itertools.product((False, True), repeat=2):
+            answer = self.send_unfinished("b", udp, v6)[1]
+            self.assertEqual([(o.flags & NEEDS_CSUM, o.csum_start) for o in answer.out], [(NEEDS_CSUM, 54 if v6 else 34)])
+
+    def test_on_the_wire(self):
+        for v6, udp in itertools.product((False, True), repeat=2):
+            self.arrives(self.send_unfinished("c", udp, v6)[1], "c")
+
+    def test_translated(self):
+        """With an elastic IP: the sum that is to be completed is the public address's."""
+        self.routes("s", (ANY4, "internet"))
+        self.put("eip", "p", address="203.0.113.10", eni="a")
+        self.put("eip", "q", address="203.0.113.11", eni="b")
+        for udp in (False, True):
+            self.assertEqual(self.arrives(self.send_unfinished(OUTSIDE, udp)[1], "outside")[IP].src, "203.0.113.10")
+            self.arrives(self.send_unfinished("203.0.113.11", udp)[1], "b")
+
+    def test_to_the_resolver(self):
+        self.answered(self.send_unfinished("169.254.169.253")[1], "a")
+
+
+class UnfinishedWire(Unfinished):
+    options = ("--wire", WIRE, "--wire-offloads", "csum")
 
 
 class Gso(Case):
