@@ -31,6 +31,14 @@ static bool has(const json_t *object, const char *field)
 	return value != NULL && !json_is_null(value);
 }
 
+static bool is_of_other_family(const json_t *rule)
+{
+	const char *cidr = json_string_value(json_object_get(rule, "cidr"));
+	bool v6 = cidr != NULL && strchr(cidr, ':') != NULL;
+
+	return cidr != NULL && (v6 ? is_text(rule, "protocol", "icmp") : is_text(rule, "protocol", "icmpv6"));
+}
+
 /* What both kinds of rules have in common: ports and ICMP types belong to the protocols that have them. */
 static int check_rule(const json_t *rule, const struct net_where *where, struct failure *failure)
 {
@@ -43,6 +51,8 @@ static int check_rule(const json_t *rule, const struct net_where *where, struct 
 		return net_refuse(where, failure, "has \"icmp_type\" or \"icmp_code\", which only \"icmp\" and \"icmpv6\" have");
 	if (has(rule, "icmp_code") && !has(rule, "icmp_type"))
 		return net_refuse(where, failure, "has \"icmp_code\" without \"icmp_type\"");
+	if (is_of_other_family(rule))
+		return net_refuse(where, failure, "can match nothing: \"icmp\" is IPv4's, and IPv6 has \"icmpv6\"");
 	return 0;
 }
 

@@ -315,6 +315,8 @@ static const struct item items[] = {
 	 "\"rules[0]\" has \"ports\", which only"},
 	{NET_GROUP, "{\"direction\": \"ingress\", \"protocol\": \"tcp\", \"icmp_type\": 8, \"cidr\": \"::/0\"}", NULL,
 	 "which only \"icmp\""},
+	{NET_GROUP, "{\"direction\": \"ingress\", \"protocol\": \"icmp\", \"cidr\": \"::/0\"}", NULL, "IPv6 has \"icmpv6\""},
+	{NET_GROUP, "{\"direction\": \"ingress\", \"protocol\": \"icmpv6\", \"cidr\": \"0.0.0.0/0\"}", NULL, "\"icmp\" is IPv4's"},
 	{NET_GROUP, "{\"direction\": \"ingress\", \"protocol\": \"icmp\", \"icmp_code\": 0, \"cidr\": \"::/0\"}", NULL,
 	 "without \"icmp_type\""},
 	{NET_GROUP, "{\"direction\": \"ingress\", \"protocol\": \"icmp\", \"icmp_type\": 256, \"cidr\": \"::/0\"}", NULL,
