@@ -302,13 +302,8 @@ int api_call(const struct cli *cli, const char *method, json_t *body, json_t **r
 	return rc == 0 ? 0 : api_fail(cli, &error);
 }
 
-int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply)
+int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply,
+	       struct api_error *error)
 {
-	struct api_error error;
-
-	if (send_request(cli->api_socket, cli->api_patience_s, &(struct outgoing){"POST", path, text, progress}, reply, &error) ==
-	    0)
-		return 0;
-	progress_end(progress);
-	return cli_fail(cli, error.code, "%s", error.message);
+	return send_request(cli->api_socket, cli->api_patience_s, &(struct outgoing){"POST", path, text, progress}, reply, error);
 }

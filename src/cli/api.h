@@ -29,8 +29,9 @@ int api_call(const struct cli *cli, const char *method, json_t *body /* taken ov
 /* For what asked with api_request(): prints the error in terms of the command's options. The exit status. */
 int api_fail(const struct cli *cli, struct api_error *error);
 
-/* POSTs a text that may be large. 0 or the exit status; the error is printed below the bar. */
+/* POSTs a text that may be large. 0, or -1 with *error. */
 struct progress;
-int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply);
+int api_upload(const struct cli *cli, const char *path, const char *text, struct progress *progress, json_t **reply,
+	       struct api_error *error);
 
 #endif

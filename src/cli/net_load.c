@@ -1,6 +1,6 @@
 /* `outboard vpc load`: a whole network from one file. */
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/api.h"
@@ -61,21 +61,63 @@ static void print_listed(const json_t *root)
 	printf("%s: ", kinds == 0 ? "nothing" : "");
 }
 
+/* What stands at "enis[3].addresses[0]"; NULL: nothing. */
+static const json_t *follow(const json_t *at, const char *path, size_t length)
+{
+	const char *end = path + length;
+
+	while (at != NULL && path < end) {
+		if (*path == '[') {
+			at = json_array_get(at, strtoul(path + 1, NULL, 10));
+			path += strcspn(path, "]") + 1;
+		} else {
+			path += *path == '.';
+			length = strcspn(path, ".[\"");
+			at = json_object_getn(at, path, length);
+			path += length;
+		}
+	}
+	return at;
+}
+
+/* 'Field "security_groups[2].rules[777].cidr" must be ...': nobody counts to 777. So whose field it is, and what stands there. */
+static int refused(const struct cli *cli, const json_t *root, const struct api_error *error)
+{
+	const char *path = strncmp(error->message, "Field \"", 7) == 0 ? error->message + 7 : "";
+	size_t list = strcspn(path, "[\""), object = strcspn(path, "]\"");
+	const json_t *value = follow(root, path, strcspn(path, "\""));
+	char *text = json_is_object(value) || json_is_array(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+	const char *name = field_text(follow(root, path, path[object] == ']' ? object + 1 : object), "name");
+	const struct net_kind *kind = NULL;
+	int status;
+
+	for (unsigned i = 0; net_kinds[i] != NULL; i++)
+		if (strlen(net_kinds[i]->list) == list && strncmp(net_kinds[i]->list, path, list) == 0)
+			kind = net_kinds[i];
+	if (kind == NULL || *name == '\0')
+		status = cli_fail(cli, error->code, "%s", error->message);
+	else
+		status = cli_fail(cli, error->code, "%s \"%.63s\": %s%s%.80s", kind->title, name, error->message,
+				  text != NULL ? " There is " : "", text != NULL ? text : "");
+	free(text);
+	return status;
+}
+
 static int send_all(const struct cli *cli, json_t *root, json_t **reply)
 {
 	char *text = json_dumps(root, JSON_COMPACT);
 	size_t size = text == NULL ? 0 : strlen(text);
 	struct progress progress;
+	struct api_error error;
 	int status;
 
 	if (text == NULL)
 		return cli_fail(cli, "out_of_memory", "out of memory");
 	progress_start(&progress, cli->json || size < PROGRESS_MIN_BYTES ? NULL : stderr, isatty(STDERR_FILENO), "loading", size);
-	status = api_upload(cli, "/v1/vpc-load", text, &progress, reply);
-	if (status == 0)
-		progress_end(&progress);
+	status = api_upload(cli, "/v1/vpc-load", text, &progress, reply, &error);
+	progress_end(&progress);
 	free(text);
-	return status;
+	return status == 0 ? 0 : refused(cli, root, &error);
 }
 
 static int load(struct cli *cli)

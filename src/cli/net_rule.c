@@ -75,23 +75,53 @@ static int send_change(const struct cli *cli, const struct net_items *items, con
 	return api_fail(cli, &error);
 }
 
+/* How many it has before it is changed. Who does not exist is told of by the change. */
+static unsigned long long count_before(const struct cli *cli, const struct net_items *items)
+{
+	unsigned long long count = 0;
+	struct api_error error;
+	json_t *object = NULL;
+	char path[160];
+
+	snprintf(path, sizeof(path), "/v1/%s/%s", items->path, cli->argument[0]);
+	if (api_request(cli->api_socket, cli->api_patience_s, "GET", path, NULL, &object, &error) == 0)
+		count = json_array_size(json_object_get(object, items->name));
+	json_decref(object);
+	return count;
+}
+
+/* To remove what is not there is no error, and may be a slip of the finger: then nothing is said to be removed that was not. */
+static void print_items(const struct cli *cli, const struct net_items *items, const json_t *list, unsigned long long changed)
+{
+	json_t *item;
+	size_t at;
+
+	if (changed == 0) {
+		printf("%s: no such %s: nothing changed\n", cli->argument[0], items->one);
+		return;
+	}
+	json_array_foreach ((json_t *)(size_t)list, at, item) {
+		char text[256];
+
+		items->says(item, text, sizeof(text));
+		printf("%s: %s\n", cli->argument[0], text);
+	}
+	if (changed < json_array_size(list))
+		printf("Only %llu of these %zu %s there.\n", changed, json_array_size(list), changed == 1 ? "was" : "were");
+}
+
 int net_items_change(const struct cli *cli, const struct net_items *items, const char *verb, json_t *list)
 {
-	unsigned long long count;
-	json_t *object = NULL, *item;
-	size_t at;
+	bool removes = strcmp(verb, "remove") == 0;
+	unsigned long long count, before = removes && !cli->json ? count_before(cli, items) : 0;
+	json_t *object = NULL;
 	int status = send_change(cli, items, verb, list, &object);
 
 	if (status == 0 && cli->json) {
 		print_json(object);
 	} else if (status == 0) {
-		json_array_foreach (list, at, item) {
-			char text[256];
-
-			items->says(item, text, sizeof(text));
-			printf("%s: %s\n", cli->argument[0], text);
-		}
 		count = field_number(object, items->count);
+		print_items(cli, items, list, !removes ? json_array_size(list) : before > count ? before - count : 0);
 		printf("%llu %s%s now; \"outboard %.*s show %s\" shows %s.\n", count, items->one, count == 1 ? "" : "s",
 		       (int)strcspn(cli->command->name, " "), cli->command->name, cli->argument[0], count == 1 ? "it" : "them");
 	}

@@ -1,4 +1,7 @@
 /* `outboard security-group create|list|show|change|allow|revoke|delete`. */
+#include <stdio.h>
+#include <string.h>
+
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/net_kind.h"
@@ -157,15 +160,21 @@ static void allows(const json_t *rule, char *text, size_t size)
 		 other_side(rule, other));
 }
 
+static void revokes(const json_t *rule, char *text, size_t size)
+{
+	allows(rule, text, size);
+	snprintf(text + strlen(text), size - strlen(text), " removed");
+}
+
 static int change_rules(struct cli *cli, const char *verb, const char *description)
 {
-	static const struct net_items items = {
+	const struct net_items items = {
 		"security-groups",
 		"rules",
 		"rule_count",
 		"rule",
 		"there is that rule already, with another description; \"security-group revoke\" removes it",
-		allows};
+		strcmp(verb, "remove") == 0 ? revokes : allows};
 	json_t *rule = json_object(), *list = json_array();
 	int status = net_rule_direction(cli, rule);
 

@@ -1,4 +1,6 @@
 /* `outboard eni stats`: counters of one network interface. */
+#include <string.h>
+
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
@@ -19,7 +21,7 @@ static void print_counts(const char *heading, const json_t *counts, bool zeroes)
 	bool any = false;
 
 	json_object_foreach ((json_t *)(size_t)counts, name, count) {
-		if (!zeroes && json_integer_value(count) == 0)
+		if ((!zeroes && json_integer_value(count) == 0) || strcmp(name, "answered") == 0)
 			continue;
 		any = true;
 		table_add(table, "%s", name);
@@ -46,6 +48,8 @@ static int stats(struct cli *cli)
 		print_field("flows", "%llu of %llu, %llu created", (unsigned long long)field_number(eni, "flows"),
 			    (unsigned long long)field_number(eni, "flows_max"),
 			    (unsigned long long)field_number(eni, "flows_created"));
+		print_field("answered", "%llu packets, by the card itself: ARP, DHCP, DNS and the like",
+			    (unsigned long long)field_number(json_object_get(eni, "drops"), "answered"));
 		print_field("slow path", "%llu packets", (unsigned long long)field_number(eni, "slow_path"));
 		print_counts("ALLOWANCE", json_object_get(eni, "allowances"), true);
 		print_counts("DROPPED BECAUSE", json_object_get(eni, "drops"), false);

@@ -219,12 +219,19 @@ class Rules(NetTest):
         shown = self.outboard("security-group", "show", "x").stdout
         self.assertRegex(shown, r"DIRECTION +TRAFFIC +OTHER SIDE +DESCRIPTION\ningress +tcp 80-90 +0\.0\.0\.0/0 +why\n")
         self.assertRegex(shown, r"ingress +tcp 80-90 +group db +why\n")
+        gone = ["security-group", "revoke", "x", "--ingress", "--protocol", "tcp", "--ports", "81"]
+        self.assertEqual(self.outboard(*gone, "--cidr", "::/0").stdout,
+                         'x: no such rule: nothing changed\n3 rules now; "outboard security-group show x" shows them.\n')
+        self.outboard(*gone[:1], "allow", *gone[2:], "--cidr", "::/0")
+        self.assertEqual(self.outboard(*gone, "--cidr", "::/0", "--cidr", "10.0.0.0/8").stdout,
+                         "x: ingress tcp 81 from ::/0 removed\nx: ingress tcp 81 from 10.0.0.0/8 removed\nOnly 1 of these 2 was there.\n"
+                         '3 rules now; "outboard security-group show x" shows them.\n')
         whole = self.json("security-group", "revoke", "x", "--ingress", "--protocol", "tcp", "--ports", "80-90", "--cidr", "::/0")
         self.assertEqual(self.api.last("POST")[2], {"remove": [{"direction": "ingress", "protocol": "tcp", "ports": "80-90", "cidr": "::/0"}]})
         self.assertEqual(whole["rule_count"], 2)
-        self.json("security-group", "allow", "x", "--egress", "--protocol", "icmp", "--icmp-type", "8", "--icmp-code", "0", "--cidr", "::/0")
+        self.json("security-group", "allow", "x", "--egress", "--protocol", "icmp", "--icmp-type", "8", "--icmp-code", "0", "--cidr", "0.0.0.0/0")
         self.assertEqual(self.api.last("POST")[2], {"add": [{"direction": "egress", "protocol": "icmp", "icmp_type": 8, "icmp_code": 0,
-                                                             "cidr": "::/0"}]})
+                                                             "cidr": "0.0.0.0/0"}]})
         self.assertIn("icmp type 8 code 0", self.outboard("security-group", "show", "x").stdout)
 
     def test_a_group_without_rules_says_so(self):
@@ -241,6 +248,7 @@ class Rules(NetTest):
         self.assertRegex(self.outboard("acl", "show", "x").stdout, r"egress +100 +deny +tcp 23 +0\.0\.0\.0/0\nWhat no rule matches is denied\.")
         self.assertIn("x: egress rule 100 removed\n0 rules now", self.outboard("acl", "rule-remove", "x", "100", "--egress").stdout)
         self.assertEqual(self.api.last("POST")[2], {"remove": [{"number": 100, "direction": "egress"}]})
+        self.assertIn("x: no such rule: nothing changed\n0 rules now", self.outboard("acl", "rule-remove", "x", "100", "--egress").stdout)
         self.assertIn("No rules: nothing may pass.", self.outboard("acl", "show", "x").stdout)
 
     def test_routes(self):
@@ -250,6 +258,7 @@ class Rules(NetTest):
         self.assertRegex(self.outboard("route-table", "show", "x").stdout, r"the VPC's cidrs +local\n0\.0\.0\.0/0 +nat:gw\n")
         self.assertEqual(self.json("route-table", "route-remove", "x", "0.0.0.0/0")["route_count"], 0)
         self.assertEqual(self.api.last("POST")[2], {"remove": [{"destination": "0.0.0.0/0"}]})
+        self.assertIn("x: no such route: nothing changed\n", self.outboard("route-table", "route-remove", "x", "0.0.0.0/0").stdout)
 
     def test_what_is_there_with_other_contents(self):
         for path, arguments, said in (
@@ -316,7 +325,18 @@ class Load(NetTest):
         self.assertIn("/nonexistent/file", error["message"])
         self.assertEqual(self.api.requests, [], "nothing was asked")
         self.api.answer("POST", "/v1/vpc-load", *fake_api.error(400, "invalid_field", 'Field "vpcs[0].mtu" must be better.'))
-        self.assertEqual(self.outboard("vpc", "load", self.file(self.small), status=1).stderr, 'outboard: Field "vpcs[0].mtu" must be better.\n')
+        self.assertEqual(self.outboard("vpc", "load", self.file(self.small), status=1).stderr,
+                         'outboard: VPC "v": Field "vpcs[0].mtu" must be better.\n')
+
+    def test_a_refusal_deep_in_a_file_says_whose_field_it_is_and_what_stands_there(self):
+        for message, said in (('Field "security_groups[0].rules[1].b" is odd.', 'security group "g": {} There is 2'),
+                              ('Field "security_groups[1].vpc" is odd.', 'security group "h": {} There is "v"'),
+                              ('Field "security_groups[0].rules[1]" is odd.', 'security group "g": {}'),
+                              ('Field "security_groups[9].rules[1]" is odd.', "{}"), ('Field "security_groups" is odd.', "{}"),
+                              ('Field "nothing[0].a" is odd.', "{}"), ('Field "vpcs[0', 'VPC "v": {}'), ('VPC "v" is odd.', "{}"), ('Field "', "{}")):
+            self.api.answer("POST", "/v1/vpc-load", *fake_api.error(400, "invalid_field", message))
+            error = self.json("vpc", "load", self.file(self.small), status=1)["error"]
+            self.assertEqual(error, {"code": "invalid_field", "message": said.format(message)})
 
 
 class Trace(NetTest):
@@ -406,17 +426,28 @@ class Attach(NetTest):
 
     def test_stats(self):
         stats = {"id": "x", "name": "e", "state": "connected", "in": {"packets": 5, "bytes": 500}, "out": {"packets": 6, "bytes": 600},
-                 "drops": {"security_group_in": 7}, "allowances": {"bw_in_allowance_exceeded": 0, "conntrack_allowance_available": 9},
+                 "drops": {"security_group_in": 7, "answered": 8}, "allowances": {"bw_in_allowance_exceeded": 0, "conntrack_allowance_available": 9},
                  "flows": 1, "flows_max": 10, "flows_created": 3, "slow_path": 4, "queues": []}
         self.api.answer("GET", "/v1/enis/e/stats", 200, stats)
         self.assertEqual(self.json("eni", "stats", "e"), stats)
         text = self.outboard("eni", "stats", "e").stdout
-        for line in ("to guest     5 packets, 500 bytes", "from guest   6 packets, 600 bytes", "flows        1 of 10, 3 created"):
+        for line in ("to guest     5 packets, 500 bytes", "from guest   6 packets, 600 bytes", "flows        1 of 10, 3 created",
+                     "answered     8 packets, by the card itself: ARP, DHCP, DNS and the like"):
             self.assertIn(line + "\n", text)
         self.assertRegex(text, r"ALLOWANCE +COUNT\nbw_in_allowance_exceeded +0\nconntrack_allowance_available +9\n")
-        self.assertRegex(text, r"DROPPED BECAUSE +COUNT\nsecurity_group_in +7\n")
+        self.assertRegex(text, r"DROPPED BECAUSE +COUNT\nsecurity_group_in +7\n$")
         self.api.answer("GET", "/v1/enis/e/stats", 200, {**stats, "drops": {}})
         self.assertNotIn("DROPPED", self.outboard("eni", "stats", "e").stdout)
+
+    def test_the_manual_explains_every_reason_of_a_drop(self):
+        with open(os.path.join(tap.ROOT, "src", "vpc", "drop.h")) as f:
+            reasons = re.findall(r'X\(\w+, +"(\w+)", +"([^"]+)"', f.read())
+        with open(os.path.join(tap.ROOT, "docs", "man", "outboard-eni.1")) as f:
+            manual = f.read()
+        self.assertGreater(len(reasons), 30)
+        for reason, sentence in reasons:
+            if reason != "answered":  # no drop
+                self.assertIn(f".It Li {reason}\n{sentence[0].upper()}{sentence[1:]}.\n", manual)
 
 
 def block(kind, body):
