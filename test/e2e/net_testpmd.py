@@ -94,7 +94,8 @@ class VirtioUser(unittest.TestCase):
         def delivered():
             return grown("b", "in", "packets") - grown("b", "drops", "no_receive_buffer")
         outboard.wait_for("packets", lambda: delivered() >= PACKETS_MIN)
-        queues_used = [q["index"] for q in self.card.eni_stats("a")["queues"] if q["direction"] == "transmit" and q["packets"] > 0]
+        old = {q["index"]: q["packets"] for q in before["a"]["queues"]}
+        used = [q for q in self.card.eni_stats("a")["queues"] if q["direction"] == "transmit" and q["packets"] != old.get(q["index"], 0)]
         sent = sender.finish()[0]
         settled = None
         while settled != (settled := delivered()):  # the receiver has all that the card had
@@ -102,7 +103,7 @@ class VirtioUser(unittest.TestCase):
         received = receiver.finish()[0]
         drops = {reason for name in ("a", "b") for reason in self.card.eni_stats(name)["drops"] if grown(name, "drops", reason) > 0}
         return sent, received, {"out": grown("a", "out", "packets"), "in": grown("b", "in", "packets"), "delivered": delivered(),
-                                "drops": drops - {"answered"}, "queues": len(queues_used)}
+                                "drops": drops - {"answered"}, "queues": len(used)}
 
     def check(self, devargs, *arguments, queues=1):
         sent, received, counted = self.run_pair(devargs, *arguments, queues=queues)
