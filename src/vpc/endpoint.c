@@ -63,6 +63,7 @@ static void set_allowances(struct endpoint *e)
 	meter_set(&e->new_flows, a->new_flows_per_s, FLOWS_BURST_MIN, hz, now);
 	meter_set(&e->link_local, or_default(a->link_local_per_s, LINK_LOCAL_DEFAULT_PER_S), PACKETS_BURST_MIN, hz, now);
 	meter_set(&e->errors, ERRORS_PER_S, PACKETS_BURST_MIN, hz, now);
+	meter_set(&e->questions, QUESTIONS_PER_S, PACKETS_BURST_MIN, hz, now);
 	e->flows_max = or_default(a->flows_max, (e->vpc->counters.flows_max + FLOW_SHARE - 1) / FLOW_SHARE);
 	counter_set(&e->counters.flows_max, e->flows_max);
 	e->allowances = *a;

@@ -42,7 +42,7 @@ enum drop_reason outside_check(struct vpc *vpc, const struct net_address *addres
 	return DROP_NONE;
 }
 
-enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct packet_sink **sink)
+enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct meter *questions, struct packet_sink **sink)
 {
 	struct net_address next_hop;
 	struct wire *wire = underlay_route(vpc, &p->layers.destination, &next_hop);
@@ -50,7 +50,7 @@ enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct pack
 
 	if (wire == NULL)
 		return DROP_NO_WIRE;
-	mac = underlay_resolve(vpc, wire, &next_hop);
+	mac = underlay_resolve(vpc, wire, &next_hop, questions);
 	if (mac == NULL)
 		return DROP_NO_HOST;
 	packet_set_macs(p, mac, &wire->mac);
@@ -116,7 +116,7 @@ enum drop_reason outside_output(struct vpc *vpc, struct lane *lane, struct batch
 	translate_outbound(p, lane->flow);
 	if (own != NULL)
 		return turn_round(vpc, p, own, &private_address, next);
-	return outside_next_hop(vpc, p, &lane->sink);
+	return outside_next_hop(vpc, p, &lane->endpoint->questions, &lane->sink);
 }
 
 /* About a packet that has no flow yet: from the wire's own address, back to where the frame came from. */

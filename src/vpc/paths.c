@@ -20,7 +20,7 @@ static void make_path(struct vpc *vpc, struct host_path *path, const struct poli
 		own = &path->wire->config.address.address;
 		outer = net_address_is_v4(own) ? TUNNEL_OUTER_V4_BYTES : TUNNEL_OUTER_V6_BYTES;
 		path->mtu = (uint16_t)(path->wire->mtu > outer ? path->wire->mtu - outer : 0);
-		mac = underlay_resolve(vpc, path->wire, &next_hop);
+		mac = underlay_resolve(vpc, path->wire, &next_hop, NULL);
 		for (unsigned kind = TUNNEL_VXLAN; mac != NULL && kind <= TUNNEL_GENEVE; kind++)
 			tunnel_template_make(&path->templates[kind], (enum tunnel_kind)kind, &path->wire->mac, mac, own,
 					     &host->address);
@@ -61,5 +61,5 @@ void vpc_path_keep(struct vpc *vpc, uint32_t host_slot)
 	struct net_address next_hop;
 
 	if (path != NULL && path->wire != NULL && underlay_route(vpc, &vpc->policy->hosts[host_slot]->address, &next_hop) != NULL)
-		underlay_resolve(vpc, path->wire, &next_hop);
+		underlay_resolve(vpc, path->wire, &next_hop, NULL);
 }

@@ -43,6 +43,7 @@ enum {
 	FRAGMENT_ENDPOINT_SHARE = 8,	 /* an endpoint has an eighth of them */
 	LINK_LOCAL_DEFAULT_PER_S = 1024, /* as AWS */
 	ERRORS_PER_S = 1024,		 /* ICMP errors about an endpoint's packets */
+	QUESTIONS_PER_S = 256,		 /* ARP, ND on a wire because of an endpoint's packets: who scans makes everybody listen */
 	MTU_DEFAULT = 1500,		 /* of a VPC, on a card without a wire */
 	OFFLOADED_MAX = 65536,		 /* flows that devices carry */
 	FLOW_SHARE = 4,			 /* an endpoint without an allowance of flows has a quarter of the table */
@@ -70,7 +71,7 @@ struct endpoint {
 	struct list captures;
 	struct flow_log *log; /* NULL: none wanted */
 	struct flow_timeouts timeouts;
-	struct meter bits_in, bits_out, packets, new_flows, link_local, errors;
+	struct meter bits_in, bits_out, packets, new_flows, link_local, errors, questions;
 	uint64_t flows_max;
 	struct uuid id;
 	char id_text[UUID_TEXT_SIZE];
@@ -304,8 +305,8 @@ enum drop_reason outside_input(struct vpc *vpc, struct batch *b, struct packet *
 			       struct wire *wire);				    /* plain IP to a public address */
 enum drop_reason outside_check(struct vpc *vpc, const struct net_address *address); /* may a guest send there? */
 void translate_inbound(struct lane *lane); /* a NAT gateway's: to the private address, before it goes on */
-/* Next hop to a plain address: the wire, with the frame's MACs written. */
-enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct packet_sink **sink);
+/* Next hop to a plain address: the wire, with the frame's MACs written. `questions`: as underlay_resolve(). */
+enum drop_reason outside_next_hop(struct vpc *vpc, struct packet *p, struct meter *questions, struct packet_sink **sink);
 /* deliver.c */
 enum drop_reason lane_to_guest(struct vpc *vpc, struct lane *lane);
 enum drop_reason lane_check_size(struct vpc *vpc, struct lane *lane, uint32_t mtu); /* sends the ICMP error; sets fragment_mtu */

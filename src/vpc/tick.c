@@ -90,7 +90,7 @@ static void keep_gateways(struct vpc *vpc)
 {
 	for (unsigned i = 0; i < vpc->wire_count; i++)
 		if (vpc->wires[i].wire->config.has_gateway)
-			underlay_resolve(vpc, vpc->wires[i].wire, &vpc->wires[i].wire->config.gateway);
+			underlay_resolve(vpc, vpc->wires[i].wire, &vpc->wires[i].wire->config.gateway, NULL);
 }
 
 static void look_at_endpoint(struct vpc *vpc, uint32_t slot)

@@ -130,7 +130,7 @@ static void probe(struct vpc *vpc, struct neighbour *n)
 		n->probes++;
 }
 
-const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const struct net_address *next_hop)
+const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const struct net_address *next_hop, struct meter *questions)
 {
 	struct neighbour *n;
 
@@ -138,6 +138,8 @@ const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const str
 		return &wire->config.gateway_mac;
 	n = find(&vpc->underlay, next_hop, wire->index);
 	if (n == NULL) {
+		if (questions != NULL && !meter_take(questions, 1, vpc->now_tsc))
+			return NULL;
 		n = make(&vpc->underlay, next_hop, wire->index, vpc->now_ms);
 		if (n == NULL)
 			return NULL;

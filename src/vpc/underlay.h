@@ -48,6 +48,7 @@ struct underlay {
 	bool in_round;
 };
 
+struct meter;
 struct vpc;
 struct wire;
 
@@ -59,8 +60,9 @@ void underlay_close(struct underlay *u);
 
 /* Which wire leads to an address, and by whom. NULL: none. */
 struct wire *underlay_route(struct vpc *vpc, const struct net_address *address, struct net_address *next_hop);
-/* NULL: not known yet; it is being asked for. */
-const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const struct net_address *next_hop);
+/* NULL: not known yet; it is being asked for. `questions`: what whoever wants to know may have asked, everybody hears it; NULL: the
+ * card itself. */
+const struct mac *underlay_resolve(struct vpc *vpc, struct wire *wire, const struct net_address *next_hop, struct meter *questions);
 /* A parsed frame from a wire: ARP, ND and pings for the card. True: it was one of these. */
 bool underlay_input(struct vpc *vpc, struct wire *wire, struct packet *p);
 /* Tells everybody on the wire that the address is here. */
