@@ -43,6 +43,30 @@ static struct probe *probe_new(struct control *control, struct http_request *req
 	return NULL;
 }
 
+/* Likewise, for what only the card can do that the ENI is on. */
+static struct probe *probe_new_here(struct control *control, struct http_request *request, const char *verb)
+{
+	struct probe *p = probe_new(control, request, verb);
+	struct failure failure;
+	struct net_row row;
+	json_t *object;
+	int rc = 0;
+
+	if (p == NULL || store_net_get(&control->store, NET_ENI, p->eni, &row) < 0)
+		return p;
+	object = json_loads(row.body, 0, NULL);
+	if (json_is_string(json_object_get(object, "host")))
+		rc = failure_set(&failure, ERROR_CONFLICT, "ENI \"%s\" is on host \"%s\", not on this card.", p->eni,
+				 json_string_value(json_object_get(object, "host")));
+	json_decref(object);
+	net_row_clear(&row);
+	if (rc == 0)
+		return p;
+	http_fail(request, &failure);
+	free(p);
+	return NULL;
+}
+
 /* True: the card did it; else the request was answered and the probe is gone. */
 static bool answered_well(struct probe *p, const struct peer_answer *answer)
 {
@@ -86,7 +110,7 @@ void api_net_trace(struct control *control, struct http_request *request)
 		http_fail(request, &failure);
 		return;
 	}
-	p = probe_new(control, request, "trace a packet of");
+	p = probe_new_here(control, request, "trace a packet of");
 	if (p != NULL)
 		card_request(control, json_pack("{s:s,s:s,s:s}", "op", "eni_trace", "eni_id", p->id, "packet", body.packet),
 			     NET_PROBE_TIMEOUT_MS, passed_on, p);
@@ -115,7 +139,7 @@ void api_net_capture(struct control *control, struct http_request *request)
 		http_fail(request, &failure);
 		return;
 	}
-	p = probe_new(control, request, "capture the packets of");
+	p = probe_new_here(control, request, "capture the packets of");
 	if (p == NULL)
 		return;
 	p->capture = body.action != ENI_CAPTURE_START;

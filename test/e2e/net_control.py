@@ -665,6 +665,8 @@ class Attachments(NetTest):
         self.make("enis", name="far", subnet="s", host="h")
         self.assertIn('on host "h"', self.expect(409, "POST", "/v1/enis/far/attachment", {}, "conflict").message)
         self.expect(404, "GET", "/v1/enis/far/stats", code="attachment_not_found")
+        for what, body in (("trace", {"packet": "udp 10.0.1.9:53"}), ("capture", {"action": "start"})):
+            self.assertIn('"far" is on host "h"', self.expect(409, "POST", f"/v1/enis/far/{what}", body, "conflict").message)
 
     def test_refused(self):
         for code, status in (("conflict", 409), ("limit", 422), ("internal", 500)):
