@@ -127,6 +127,9 @@ static void parse_wire(const char *text, struct wires_config *wires)
 		fprintf(stderr, "outboard-card: --wire: %s.\n", error);
 		exit(2);
 	}
+	for (unsigned i = 0; i < wires->count; i++)
+		if (net_address_equal(&wires->wires[i].address.address, &wires->wires[wires->count].address.address))
+			refuse("--wire: each wire has an address of its own", text);
 	wires->count++;
 }
 

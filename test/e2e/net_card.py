@@ -748,7 +748,9 @@ class Wires(unittest.TestCase):
         self.assertIn("address", self.run_card("--wire", "address=192.0.2.1;device=net_null0"))
         self.assertIn("device", self.run_card("--wire", "address=192.0.2.1/24"))
         null = ("--wire", "address=192.0.2.1/24;device=net_null0")
-        self.assertIn("4 times", self.run_card(*(null * 5)))
+        self.assertIn("an address of its own", self.run_card(*null, "--wire", "address=192.0.2.1/25;device=net_null1"))
+        wires = (word for i in range(5) for word in ("--wire", f"address=192.0.{i}.1/24;device=net_null{i}"))
+        self.assertIn("4 times", self.run_card(*wires))
         for flows in ("0", "1023", "67108865", "many", "-1", "2000x"):
             self.assertIn("--flows", self.run_card("--flows", flows))
 
