@@ -252,7 +252,9 @@ static void warm_up(struct bench *b, struct packet_input *input, uint32_t flows,
 	for (uint32_t n = 0; n < flows && mode != MODE_SYN; n++) {
 		fill_batch(b, 1, 1, mode);
 		make_frame(b->packets[0].head + (mode == MODE_IN ? TUNNEL_OUTER_V4_BYTES : 0), n, mode, mode == MODE_IN ? 2 : 0,
-			   mode == MODE_IN ? 0 : mode == MODE_LOCAL ? 1 : 2);
+			   mode == MODE_IN	? 0
+			   : mode == MODE_LOCAL ? 1
+						: 2);
 		run_batch(b, input, 1);
 	}
 }
@@ -304,8 +306,8 @@ static void run_case(struct bench *b, const char *name, enum mode mode, uint32_t
 
 static void learn_host(struct bench *b)
 {
-	static const uint8_t answer[60] = {2,	 0, 0, 0, 0, 0x51, 2, 0, 0, 0, 0, 0x52, 8, 6, 0, 1, 8, 0, 6,   4, 0, 2,
-					   2,	 0, 0, 0, 0, 0x52, 192, 0, 2, 2, 2, 0, 0, 0, 0, 0x51, 192, 0, 2, 1};
+	static const uint8_t answer[60] = {2, 0, 0, 0, 0, 0x51, 2,    0,   0, 0, 0, 0x52, 8, 6, 0, 1, 8,    0,	 6, 4, 0,
+					   2, 2, 0, 0, 0, 0,	0x52, 192, 0, 2, 2, 2,	  0, 0, 0, 0, 0x51, 192, 0, 2, 1};
 	uint64_t next;
 
 	vpc_tick(b->vpc, clock_tsc(), &next);

@@ -66,7 +66,7 @@ static inline bool mac_equal(const struct mac *a, const struct mac *b)
 
 bool net_prefix_contains(const struct net_prefix *p, const struct net_address *a);
 bool net_prefix_overlaps(const struct net_prefix *p, const struct net_prefix *q); /* IPv4 and IPv6 never do */
-struct net_address net_prefix_nth(const struct net_prefix *p, uint32_t n); /* the n-th address of it, 0: the network's own */
+struct net_address net_prefix_nth(const struct net_prefix *p, uint32_t n);	  /* the n-th address of it, 0: the network's own */
 
 /* Text as inet_ntop has it; v4-mapped shows as IPv4. Parsers: 0, or -EINVAL. A prefix must not have bits set beyond its length. */
 void net_address_format(const struct net_address *a, char text[NET_ADDRESS_TEXT_SIZE]);

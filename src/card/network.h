@@ -65,7 +65,7 @@ struct network {
 
 void network_init(struct card *card, const struct network_config *config);
 int network_start(struct card *card); /* the card's pollers run, its loop is open. 0 or -errno */
-void network_stop(struct card *card);  /* the pollers are gone, and every ENI */
+void network_stop(struct card *card); /* the pollers are gone, and every ENI */
 int network_open(struct network *network, char *error, size_t error_size); /* idempotent. 0 or -errno with a sentence */
 void network_tick(struct card *card);					   /* ten times a second */
 
@@ -73,7 +73,7 @@ void network_tick(struct card *card);					   /* ten times a second */
 void network_commit(struct network *network, struct model_change *change, int64_t request_id);
 
 const struct policy_endpoint *network_endpoint(const struct network *network, const struct uuid *id); /* of this card; or NULL */
-uint16_t network_guest_mtu(const struct network *network);	   /* of guests, where their VPC says nothing */
+uint16_t network_guest_mtu(const struct network *network); /* of guests, where their VPC says nothing */
 json_t *network_wires_json(const struct network *network); /* for "hello" */
 /* (poller) Frames were handed to the pipeline: what of it went to wires will be answered. */
 void network_sent(struct network *network, uint64_t now_tsc);

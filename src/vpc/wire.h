@@ -36,7 +36,7 @@ struct wire_ops {
 	int (*wait_fd)(struct wire *wire);
 	bool (*arm)(struct wire *wire); /* false: frames are there, or it cannot */
 	void (*disarm)(struct wire *wire);
-	void (*close)(struct wire *wire); /* frees it */
+	void (*close)(struct wire *wire);   /* frees it */
 	bool (*link_up)(struct wire *wire); /* also while another thread serves it */
 };
 

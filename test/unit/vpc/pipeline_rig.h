@@ -63,7 +63,7 @@ void pipeline_rig_open(struct pipeline_rig *rig, uint32_t flows_max);
 void pipeline_rig_open_device(struct pipeline_rig *rig);
 void pipeline_rig_close(struct pipeline_rig *rig);
 void rig_apply(struct pipeline_rig *rig);				 /* after rig_begin() and puts */
-struct net_spec rig_open_group(const char *name, const char *vpc); /* everything may pass, both ways */
+struct net_spec rig_open_group(const char *name, const char *vpc);	 /* everything may pass, both ways */
 void rig_world(struct model_rig *m);					 /* puts all of it */
 struct rig_guest *rig_guest(struct pipeline_rig *rig, const char *name); /* attaches it when it is not */
 void rig_neighbours(struct pipeline_rig *rig);				 /* host and gateway answer ARP */

@@ -282,8 +282,8 @@ static void test_own_services(void **state)
 static void test_answer_too_large(void **state)
 {
 	struct pipeline_rig *rig = *state;
-	struct words ping = {.source = "10.0.1.10", .destination = "10.0.1.1", .protocol = IPPROTO_ICMP, .icmp_type = 8,
-			     .payload_bytes = 600};
+	struct words ping = {
+		.source = "10.0.1.10", .destination = "10.0.1.1", .protocol = IPPROTO_ICMP, .icmp_type = 8, .payload_bytes = 600};
 
 	rig_guest(rig, "a")->sink->sink.frame_bytes_max = 576 + ETHER_BYTES;
 	assert_int_equal(rig_send(rig, "a", &ping), DROP_ANSWERED);
