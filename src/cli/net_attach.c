@@ -15,7 +15,8 @@
 static const struct cli_option attach_options[] = {
 	{"socket", 'S', CLI_FILE, "SOCKET", "where the VMM connects (default: in the state directory)", false},
 	{"queues", 'q', CLI_NUMBER, "N", "queue pairs that the VMM may use (default: 4); unused ones cost nothing", false},
-	{"no-packed", 0, CLI_FLAG, NULL, "do not offer packed rings", false},
+	{"no-packed", 0, CLI_FLAG, NULL,
+	 "do not offer packed rings; a guest that uses them must be reset after a crash of the card", false},
 	{"user", 0, CLI_TEXT, "USER", "owner of the socket: who runs the VMM (default: the card's)", false},
 	{"group", 0, CLI_TEXT, "GROUP", "group of the socket", false},
 	{"mode", 0, CLI_TEXT, "MODE", "permissions of the socket, octal (default: 0600)", false},
@@ -83,8 +84,7 @@ static struct vmm_nic nic_of(const struct surroundings *s, const json_t *attachm
 				.socket = field_text(attachment, "socket"),
 				.mac = field_text(s->eni, "mac"),
 				.queues = (unsigned)field_number(attachment, "queues"),
-				.mtu = (unsigned)field_number(s->vpc, "mtu"),
-				.packed = field_true(attachment, "packed")};
+				.mtu = (unsigned)field_number(s->vpc, "mtu")};
 }
 
 /* ---- an interface ---- */

@@ -36,9 +36,8 @@ json_t *vmm_nic_qemu(const struct vmm_nic *n, const char *memory)
 		snprintf(multiqueue, sizeof(multiqueue), ",mq=on,vectors=%u", 2 * pairs + 2);
 	if (n->mtu > 0)
 		snprintf(mtu, sizeof(mtu), ",host_mtu=%u", n->mtu);
-	append(line, "-device",
-	       json_sprintf("virtio-net-pci,netdev=net-%s,mac=%s%s%s%s", n->name, n->mac, multiqueue, n->packed ? ",packed=on" : "",
-			    mtu));
+	/* Split rings, QEMU's default: where a packed one stands QEMU does not know, and a card that was restarted could not go on. */
+	append(line, "-device", json_sprintf("virtio-net-pci,netdev=net-%s,mac=%s%s%s", n->name, n->mac, multiqueue, mtu));
 	return line;
 }
 

@@ -3,7 +3,6 @@
 #define OUTBOARD_CLI_VMM_NIC_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 struct vmm_nic {
 	const char *name; /* of the ENI */
@@ -11,7 +10,6 @@ struct vmm_nic {
 	const char *mac;
 	unsigned queues; /* pairs, as attached */
 	unsigned mtu;	 /* 0: the device says nothing about it */
-	bool packed;
 };
 
 /* QEMU's arguments for the NIC; with `memory` ("4G") those of memory that the card shares before them. */

@@ -369,7 +369,7 @@ class Attach(NetTest):
         doubled = path.replace(",", ",,").replace("'", "'\\''")
         for line in ("-object memory-backend-memfd,id=mem,size=4G,share=on", f"-chardev 'socket,id=nic-e,path={doubled},reconnect=1'",
                      "-netdev vhost-user,id=net-e,chardev=nic-e,queues=2",
-                     "-device virtio-net-pci,netdev=net-e,mac=02:00:00:00:00:04,mq=on,vectors=6,packed=on",
+                     "-device virtio-net-pci,netdev=net-e,mac=02:00:00:00:00:04,mq=on,vectors=6",
                      "--memory size=4G,shared=on", "mac=02:00:00:00:00:04,num_queues=4", "Firecracker has no vhost-user NIC"):
             self.assertIn(line, text)
 
@@ -408,7 +408,7 @@ class Attach(NetTest):
         self.json("eni", "attach", "e")
         self.assertEqual(self.outboard("eni", "qemu", "e").stdout,
                          "-chardev socket,id=nic-e,path=/run/sockets/e.sock,reconnect=1 -netdev vhost-user,id=net-e,chardev=nic-e,queues=4 "
-                         "-device virtio-net-pci,netdev=net-e,mac=02:00:00:00:00:04,mq=on,vectors=10,packed=on\n")
+                         "-device virtio-net-pci,netdev=net-e,mac=02:00:00:00:00:04,mq=on,vectors=10\n")
         line = self.json("eni", "qemu", "e", "--memory", "512M")["qemu"]
         self.assertEqual(line[:6], ["-m", "512M", "-object", "memory-backend-memfd,id=mem,size=512M,share=on", "-machine", "q35,memory-backend=mem"])
         self.json("eni", "attach", "e", "--tap", "t0")
