@@ -198,17 +198,19 @@ class Outside(unittest.TestCase):
 
     def test_ports_are_shared_between_destinations(self):
         """Many connections from one port to as many servers, and from many ports to one: all have ports of their own at the same server."""
-        ports = set()
+        ports, sources = set(), set()  # the kernel may give a client a port that one before it had: then it is the same flow
         with self.server.socket(kind=DATAGRAM) as server:
             server.bind((SERVER, 7000))
             for _ in range(200):
                 with self.b.socket(kind=DATAGRAM) as client:
                     client.connect((SERVER, 7000))
+                    sources.add(client.getsockname()[1])
                     client.send(b"x")
                     _, sender = server.recvfrom(100)
                     self.assertEqual(sender[0], NAT)
                     ports.add(sender[1])
-        self.assertEqual(len(ports), 200)
+        self.assertGreater(len(sources), 150)
+        self.assertEqual(len(ports), len(sources))
 
     def test_two_guests_with_one_port(self):
         """The same source port in both guests behind the gateway; answers find the right one."""
