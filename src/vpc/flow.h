@@ -140,7 +140,6 @@ enum flow_flag {
 	FLOW_HAS_ALIAS = 1,
 	FLOW_TRANSLATED = 2, /* public_address (and port) stand for the local ones outside */
 	FLOW_GRANDFATHERED = 4,
-	FLOW_REJECTED_LOGGED = 8,
 	FLOW_UNSEEN = 16, /* a device carries, or carried, packets of it: TCP windows cannot be known */
 };
 
